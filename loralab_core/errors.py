@@ -1,0 +1,20 @@
+"""The two errors users see. Each carries one sentence: what happened, to which file, and what to do."""
+
+
+class LoraLabError(Exception):
+    """Something failed while working (exit code 1). The message is one sentence for the user."""
+
+    exit_code = 1
+    kind = "failed"
+
+
+class BadInput(LoraLabError):
+    """What was asked cannot be done as asked (exit code 2). The sentence names the file or option and the way round."""
+
+    exit_code = 2
+    kind = "bad_input"
+
+
+def explain_os_error(error: OSError, doing: str) -> str:
+    """One sentence for a failed file operation, e.g. "cannot write /x/run.json: No space left on device"."""
+    return f"cannot {doing}: {error.strerror or error}"

@@ -1,0 +1,46 @@
+"""Where things live: everything below LORALAB_HOME, sockets in the system's temporary directory."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from loralab_core.errors import LoraLabError
+
+
+def home() -> Path:
+    """LORALAB_HOME, or the platform's data directory for this user. Not created here."""
+    if set_by_user := os.environ.get("LORALAB_HOME"):
+        return Path(set_by_user).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("loralab", appauthor=False))
+
+
+def runs_dir() -> Path:
+    return home() / "runs"
+
+
+def adapters_dir() -> Path:
+    return home() / "adapters"
+
+
+def engines_dir() -> Path:
+    return home() / "engines"
+
+
+def cache_dir() -> Path:
+    return home() / "cache"
+
+
+def socket_dir() -> Path:
+    """`loralab-<uid>` of the temporary directory, created 0700; refused if someone else owns it.
+
+    The runtime directory (XDG_RUNTIME_DIR) is not used: it disappears at logout, and engines outlive logins.
+    """
+    path = Path(tempfile.gettempdir()) / f"loralab-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise LoraLabError(f"{path} is not a private directory of yours; remove it or set TMPDIR to another place")
+    return path

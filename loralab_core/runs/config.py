@@ -1,0 +1,84 @@
+"""What a training run is asked to do: one frozen record, the same for commands, engine, UI and library."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from loralab_core.errors import BadInput
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Natural = Annotated[int, msgspec.Meta(ge=0)]
+PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+Base = Literal["auto", "fp32", "bf16", "nf4", "int4", "int8"]
+Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
+Mode = Literal["adapter", "full"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a run; None means "decided when the run starts" and is resolved in `run.json`.
+
+    Field names are the command line's (`--seq-len` is `seq_len`) and the keys of `--set` and `--config`.
+    """
+
+    model: str
+    corpus: tuple[str, ...]
+    base: Base = "auto"
+    compute: Compute = "auto"
+    mode: Mode = "adapter"
+    from_adapter: str | None = None
+
+    rank: Positive = 8
+    alpha: PositiveReal = 16.0
+    dropout: Share = 0.0
+    targets: str = "all"  # "all", "attention", "mlp", or module names separated by commas
+
+    seq_len: Positive = 512
+    batch: Positive = 8  # sequences per optimiser step
+    micro_batch: Positive | None = None  # sequences per forward pass; None: as many as keep a pass short
+    packing: bool = True
+    overlong: Literal["split", "cut"] = "split"
+    prompt_loss: bool = False  # train on prompts of chat data too
+
+    steps: Positive | None = None
+    epochs: PositiveReal | None = None  # used where steps is None; one epoch where both are
+    lr: PositiveReal = 2e-4
+    schedule: Schedule = "cosine"
+    warmup: Natural = 0
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    eps: PositiveReal = 1e-8
+    clip: PositiveReal | None = 1.0  # largest gradient norm
+
+    val: Share = 0.02
+    eval_every: Positive | None = None  # None: with every checkpoint
+    save_every: Positive = 50
+    keep: Positive = 2  # newest checkpoints kept, beside the best one
+
+    checkpoint_activations: bool = False  # recompute layers in the backward pass: less memory, a third more time
+    seed: Natural = 0
+    device: str = "auto"
+    deterministic: bool = False
+    threads: Positive | None = None
+    name: str | None = None
+    run_dir: str | None = None
+
+
+def config_from(settings: dict[str, Any]) -> TrainConfig:
+    """A TrainConfig from untyped settings (numbers may be strings, as `--set` gives them); BadInput names the wrong one."""
+    known = {field.name for field in msgspec.structs.fields(TrainConfig)}
+    if unknown := sorted(set(settings) - known):
+        raise BadInput(f"no setting is called {unknown[0]!r}; `loralab train --print-config` lists them")
+    try:
+        return msgspec.convert(settings, TrainConfig, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"setting does not fit: {error}") from None
+
+
+def config_to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Plain JSON types, every field present."""
+    built: dict[str, Any] = msgspec.to_builtins(config)
+    return built
