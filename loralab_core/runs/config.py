@@ -68,7 +68,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def config_from(settings: dict[str, Any]) -> TrainConfig:
-    """A TrainConfig from untyped settings (numbers may be strings, as `--set` gives them); BadInput names the wrong one."""
+    """A TrainConfig from untyped settings (numbers may be strings, as `--set` gives them).
+
+    BadInput names the wrong one.
+    """
     known = {field.name for field in msgspec.structs.fields(TrainConfig)}
     if unknown := sorted(set(settings) - known):
         raise BadInput(f"no setting is called {unknown[0]!r}; `loralab train --print-config` lists them")

@@ -1,0 +1,140 @@
+"""A run is a directory: where its files lie, how it is created, and how it is found again by what a user types."""
+
+import re
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loralab_core.errors import BadInput, LoraLabError, explain_os_error
+from loralab_core.paths import runs_dir
+from loralab_core.runs.config import TrainConfig, config_to_dict
+from loralab_core.runs.record import RunRecord, read_record, write_record
+
+
+class RunDirectory:
+    """The files of one run. Cheap to make; touches no file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_path = path / "run.json"
+        self.events_path = path / "events.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+        self.chat_path = path / "chat.jsonl"
+        self.log_path = path / "log.txt"
+        self.owner_path = path / "engine.pid"
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunDirectory) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def record(self) -> RunRecord:
+        return read_record(self.record_path)
+
+    def prepare(self, facts: dict[str, Any]) -> RunRecord:
+        """Add what was resolved before step 1 to run.json. LoraLabError if that was done before: it is immutable."""
+        record = self.record()
+        if record.prepared is not None:
+            raise LoraLabError(f"{self.record_path} is already complete; it never changes after step 1")
+        complete = msgspec.structs.replace(record, prepared=facts)
+        write_record(self.record_path, complete)
+        return complete
+
+
+def open_run(path: Path) -> RunDirectory:
+    """The run at `path`. BadInput if it is none, with the reason."""
+    run = RunDirectory(path.expanduser().resolve())
+    run.record()
+    return run
+
+
+def create_run(config: TrainConfig, asked: dict[str, Any] | None = None) -> RunDirectory:
+    """Make the directory and run.json of a new run, in `config.run_dir` or below LORALAB_HOME under a readable id.
+
+    A run with a directory of its own is linked from LORALAB_HOME/runs, so that it is listed like the others.
+    BadInput if `config.run_dir` is in use; LoraLabError when the disk refuses.
+    """
+    created = time.time()
+    identifier = _new_id(config, created)
+    path = Path(config.run_dir).expanduser().absolute() if config.run_dir else runs_dir() / identifier
+    _make_empty(path)
+    run = RunDirectory(path.resolve())
+    record = RunRecord(
+        id=identifier, created=created, config=config_to_dict(config), asked=asked or {}, name=config.name
+    )
+    write_record(run.record_path, record)
+    if config.run_dir:
+        _link(identifier, run.path)
+    return run
+
+
+def _new_id(config: TrainConfig, created: float) -> str:
+    """Month and day, what it is about, and four digits of chance: `1120-tinyshakespeare-3f2a`."""
+    about = config.name or Path(config.corpus[0] if config.corpus else "run").stem
+    slug = re.sub(r"[^a-z0-9]+", "-", about.lower()).strip("-")[:32] or "run"
+    return f"{time.strftime('%m%d', time.localtime(created))}-{slug}-{secrets.token_hex(2)}"
+
+
+def _make_empty(path: Path) -> None:
+    if (path / "run.json").exists():
+        raise BadInput(f"{path} already holds a run; `loralab resume {path}` continues it, or name another directory")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise BadInput(f"{path} is not empty; name a new directory for the run")
+        (path / "checkpoints").mkdir()
+    except OSError as error:
+        raise LoraLabError(explain_os_error(error, f"create the run directory {path}")) from error
+
+
+def _link(identifier: str, path: Path) -> None:
+    if path.parent == runs_dir().resolve():
+        return
+    with suppress(OSError):  # only the listing needs it
+        runs_dir().mkdir(parents=True, exist_ok=True)
+        (runs_dir() / identifier).symlink_to(path, target_is_directory=True)
+
+
+def list_runs() -> list[tuple[RunDirectory, RunRecord]]:
+    """Every readable run below LORALAB_HOME (and those linked from there), the oldest first."""
+    found: dict[RunDirectory, RunRecord] = {}
+    for path in runs_dir().iterdir() if runs_dir().is_dir() else ():
+        run = RunDirectory(path.resolve())
+        with suppress(BadInput):  # a damaged one is still reachable by its path, which says why
+            found[run] = run.record()
+    return sorted(found.items(), key=lambda item: item[1].created)
+
+
+def find_run(text: str) -> RunDirectory:
+    """RUN as users write it: an id, a unique start of one, a path, or `last`. BadInput otherwise, with candidates."""
+    if "/" in text or text.startswith((".", "~")):
+        return open_run(Path(text))
+    runs = list_runs()
+    if text == "last" and runs:
+        return runs[-1][0]
+    names = {run: {record.id, run.path.name} for run, record in runs}
+    exact = [run for run in names if text in names[run]]
+    matching = exact or [run for run in names if any(name.startswith(text) for name in names[run])]
+    if len(matching) == 1:
+        return matching[0]
+    if not matching and (Path(text) / "run.json").exists():
+        return open_run(Path(text))
+    raise BadInput(_not_found(text, [record.id for run, record in runs if run in matching or not matching]))
+
+
+def _not_found(text: str, candidates: list[str]) -> str:
+    if not candidates:
+        return f"no run {text!r}: there are no runs in {runs_dir()} yet; `loralab train` makes one"
+    shown = ", ".join(candidates[-5:][::-1])
+    if any(candidate.startswith(text) for candidate in candidates):
+        return f"run {text!r} is not unique: {shown}"
+    return f"no run is called {text!r}; the newest are {shown}"
