@@ -40,6 +40,10 @@ class EngineGone(LoraLabError):
     """The connection ended although the client did not want it to."""
 
 
+class EngineFrozen(EngineGone):
+    """A process has the socket but does not speak: stopped, or stuck."""
+
+
 class Client:
     """A blocking connection. Not for use from several threads, except `send`, which is one write."""
 
@@ -58,7 +62,7 @@ class Client:
         except BaseException as error:
             self._socket.close()
             if isinstance(error, OSError):
-                raise EngineGone(not_answering(path, error)) from None
+                raise not_answering(path, error) from None
             raise
 
     def __enter__(self) -> Self:
@@ -153,7 +157,7 @@ class AsyncClient:
             if writer is not None:
                 writer.close()
             if isinstance(error, OSError):
-                raise EngineGone(not_answering(path, error)) from None
+                raise not_answering(path, error) from None
             raise
 
     def next_id(self) -> int:
@@ -248,7 +252,8 @@ def ended(path: Path) -> str:
     return "the engine ended" + (f"; its log: {log}" if log else "")
 
 
-def not_answering(path: Path, error: OSError) -> str:
+def not_answering(path: Path, error: OSError) -> EngineGone:
     if isinstance(error, TimeoutError):
-        return f"the engine at {path} does not answer; if it stays so, end it with kill -9 and `loralab resume last`"
-    return f"no engine answers at {path} ({error.strerror or error})"
+        advice = "if it stays so, end it with `kill -9` and go on with `loralab resume last`"
+        return EngineFrozen(f"the engine at {path} does not answer; {advice}")
+    return EngineGone(f"no engine answers at {path} ({error.strerror or error})")

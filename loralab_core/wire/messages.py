@@ -193,9 +193,7 @@ class Failed(Message, tag="failed"):
     kind: Literal["bad_input", "failed", "busy"] = "failed"
 
 
-Response = (
-    Hello | Started | Done | RunEvent | Loading | GenerationStarted | Piece | Generated | EngineStatus | Failed
-)
+Response = Hello | Started | Done | RunEvent | Loading | GenerationStarted | Piece | Generated | EngineStatus | Failed
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -1,0 +1,94 @@
+"""Which device and which number format a run gets where the user leaves it to us."""
+
+import os
+import re
+
+from loralab_core.errors import BadInput
+from loralab_core.hardware.devices import Gpu, find_cpu, find_gpus, find_torch, is_apple_silicon
+
+BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+BF16_CAPABILITY = (8, 0)
+WORTH_BF16 = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
+LATER = ("nf4", "int4", "int8")
+
+
+def resolve_device(asked: str = "auto") -> str:
+    """ "cpu", "cuda:N" or "mps". BadInput, with the reason, for one that is not here."""
+    if asked == "cpu":
+        return "cpu"
+    if asked == "mps":
+        if not is_apple_silicon():
+            raise BadInput("--device mps needs a Mac with Apple silicon; use --device cpu or cuda")
+        return "mps"
+    if asked == "auto":
+        return _best_device()
+    match = re.fullmatch(r"cuda(?::(\d+))?", asked)
+    if match is None:
+        raise BadInput(f"no device is called {asked!r}; use auto, cpu, cuda, cuda:N or mps")
+    index = int(match[1] or 0)
+    _check_cuda(index, visible_gpus())
+    return f"cuda:{index}"
+
+
+def visible_gpus() -> tuple[Gpu, ...]:
+    """The devices as torch will number them: CUDA_VISIBLE_DEVICES selects and orders."""
+    return select_visible(find_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def select_visible(gpus: tuple[Gpu, ...], selection: str | None) -> tuple[Gpu, ...]:
+    """Ends at the first entry that names no device, as CUDA does. Names other than numbers (UUIDs) select nothing out."""
+    if selection is None:
+        return gpus
+    entries = [entry.strip() for entry in selection.split(",")] if selection.strip() else []
+    if any(entry and not entry.lstrip("-").isdigit() for entry in entries):
+        return gpus
+    chosen: list[Gpu] = []
+    for entry in entries:
+        if not entry or not 0 <= int(entry) < len(gpus):
+            break
+        chosen.append(gpus[int(entry)])
+    return tuple(chosen)
+
+
+def resolve_base(asked: str, device: str, parameters: int) -> str:
+    """ "fp32" or "bf16". `device` is a resolved one, `parameters` the model's count.
+
+    `auto` is bf16 where the device multiplies bf16 in hardware and the model is big enough to gain from it.
+    BadInput for the 4-bit and 8-bit formats, which have no kernels yet.
+    """
+    if asked in LATER:
+        raise BadInput(f"--base {asked} comes with the 4-bit kernels; use --base bf16 for now")
+    if asked != "auto":
+        return asked
+    return "bf16" if parameters >= WORTH_BF16 and computes_bf16(device) else "fp32"
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether `device` (resolved) has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+    if device == "mps":
+        return True
+    if device == "cpu":
+        return not BF16_CPU.isdisjoint(find_cpu().isa)
+    gpus = visible_gpus()
+    index = int(device.partition(":")[2] or 0)
+    return index < len(gpus) and gpus[index].capability >= BF16_CAPABILITY
+
+
+def _best_device() -> str:
+    torch = find_torch()
+    if visible_gpus() and torch is not None and torch.cuda is not None:
+        return "cuda:0"
+    return "mps" if is_apple_silicon() else "cpu"
+
+
+def _check_cuda(index: int, gpus: tuple[Gpu, ...]) -> None:
+    if not gpus:
+        raise BadInput("--device cuda: no NVIDIA GPU is visible here (see `loralab doctor`); use --device cpu")
+    if index >= len(gpus):
+        raise BadInput(f"--device cuda:{index}: this computer shows {len(gpus)} GPU(s), counted from 0")
+    torch = find_torch()
+    if torch is not None and torch.cuda is None:
+        raise BadInput(
+            f"--device cuda: the installed torch {torch.version} was built without CUDA; "
+            "install a CUDA build (see `loralab doctor`) or use --device cpu"
+        )
