@@ -1,202 +1,94 @@
-"""What this computer has: processor, memory, accelerators. Read from the system, never through torch."""
+"""Which device and which number format a run gets where the user leaves it to us."""
 
-import importlib.util
 import os
-import platform
 import re
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-import msgspec
+from loralab_core.errors import BadInput
+from loralab_core.hardware.probe import Gpu, find_cpu, find_gpus, find_torch, is_apple_silicon
 
-# Instruction sets that decide which kernel runs, in the names Linux gives them.
-KNOWN_ISA = (
-    "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx_vnni",
-    "amx_tile", "amx_bf16", "amx_int8", "neon", "asimd", "asimddp", "bf16", "i8mm", "sve",
-)  # fmt: skip
-UNLIMITED = 1 << 60  # cgroup version 1 says "no limit" with a number beyond this
+BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+BF16_CAPABILITY = (8, 0)
+WORTH_BF16 = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
+LATER = ("nf4", "int4", "int8")
 
 
-class Cpu(msgspec.Struct, frozen=True):
-    name: str
-    cores: int  # physical ones this process may use
-    threads: int  # logical ones this process may use
-    isa: tuple[str, ...]
-
-
-class Memory(msgspec.Struct, frozen=True):
-    """Bytes of this process's host memory: the container's limit where that is lower."""
-
-    total: int
-    available: int
-    limited: bool = False  # by a control group
-
-
-class Gpu(msgspec.Struct, frozen=True):
-    index: int
-    name: str
-    memory: int  # bytes
-    memory_used: int  # bytes, by everyone
-    utilisation: float | None  # percent
-    capability: tuple[int, int]  # compute capability, e.g. (9, 0)
-    driver: str = ""
-
-
-class Torch(msgspec.Struct, frozen=True):
-    """The installed torch, from its files."""
-
-    version: str
-    cuda: str | None  # the CUDA it was built for
-
-
-class Hardware(msgspec.Struct, frozen=True):
-    cpu: Cpu
-    memory: Memory
-    gpus: tuple[Gpu, ...]
-    apple_silicon: bool
-    torch: Torch | None
-
-
-def survey() -> Hardware:
-    """Everything at once. Takes some milliseconds; a GPU's driver may take longer when nobody else uses it."""
-    return Hardware(find_cpu(), find_memory(), find_gpus(), is_apple_silicon(), find_torch())
-
-
-def find_cpu() -> Cpu:
-    import psutil
-
-    info = _read("/proc/cpuinfo")
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    threads = min(allowed, cpu_quota() or allowed)
-    cores = min(threads, psutil.cpu_count(logical=False) or threads)
-    return Cpu(cpu_name(info), cores, threads, cpu_isa(info))
-
-
-def cpu_name(cpuinfo: str) -> str:
-    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return match[1].strip() if match else platform.processor() or platform.machine()
-
-
-def cpu_isa(cpuinfo: str) -> tuple[str, ...]:
-    """The known instruction sets in `cpuinfo`; on Apple silicon, which has no such file, the ones all of them have."""
-    match = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+def resolve_device(asked: str = "auto") -> str:
+    """ "cpu", "cuda:N" or "mps". BadInput, with the reason, for one that is not here."""
+    if asked == "cpu":
+        return "cpu"
+    if asked == "mps":
+        if not is_apple_silicon():
+            raise BadInput("--device mps needs a Mac with Apple silicon; use --device cpu or cuda")
+        return "mps"
+    if asked == "auto":
+        return _best_device()
+    match = re.fullmatch(r"cuda(?::(\d+))?", asked)
     if match is None:
-        return ("neon",) if platform.machine() == "arm64" else ()
-    flags = set(match[1].split())
-    return tuple(flag for flag in KNOWN_ISA if flag in flags)
+        raise BadInput(f"no device is called {asked!r}; use auto, cpu, cuda, cuda:N or mps")
+    index = int(match[1] or 0)
+    _check_cuda(index, visible_gpus())
+    return f"cuda:{index}"
 
 
-def find_memory() -> Memory:
-    import psutil
-
-    host = psutil.virtual_memory()
-    limit, used = cgroup_memory(Path("/sys/fs/cgroup"), _read("/proc/self/cgroup"))
-    if limit is None or limit >= host.total:
-        return Memory(host.total, host.available)
-    return Memory(limit, max(0, min(host.available, limit - used)), limited=True)
+def visible_gpus() -> tuple[Gpu, ...]:
+    """The devices as torch will number them: CUDA_VISIBLE_DEVICES selects and orders."""
+    return select_visible(find_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def cgroup_memory(root: Path, membership: str) -> tuple[int | None, int]:
-    """(lowest limit or None, bytes used under it) of the control groups in `membership` (/proc/self/cgroup).
+def select_visible(gpus: tuple[Gpu, ...], selection: str | None) -> tuple[Gpu, ...]:
+    """Ends at the first entry that names no device, as CUDA does. A selection by UUID is not followed: all stay."""
+    if selection is None:
+        return gpus
+    entries = [entry.strip() for entry in selection.split(",")] if selection.strip() else []
+    if any(entry and not entry.lstrip("-").isdigit() for entry in entries):
+        return gpus
+    chosen: list[Gpu] = []
+    for entry in entries:
+        if not entry or not 0 <= int(entry) < len(gpus):
+            break
+        chosen.append(gpus[int(entry)])
+    return tuple(chosen)
 
-    Page cache that the kernel would give back does not count as used.
+
+def resolve_base(asked: str, device: str, parameters: int) -> str:
+    """ "fp32" or "bf16". `device` is a resolved one, `parameters` the model's count.
+
+    `auto` is bf16 where the device multiplies bf16 in hardware and the model is big enough to gain from it.
+    BadInput for the 4-bit and 8-bit formats, which have no kernels yet.
     """
-    lowest: tuple[int, int] | None = None
-    for group, limit_file, used_file in _memory_groups(root, membership):
-        limit = _number(group / limit_file)
-        if limit is not None and limit < UNLIMITED and (lowest is None or limit < lowest[0]):
-            cache = re.search(r"^(?:total_)?inactive_file (\d+)$", _read(group / "memory.stat"), re.MULTILINE)
-            used = (_number(group / used_file) or 0) - (int(cache[1]) if cache else 0)
-            lowest = (limit, max(0, used))
-    return lowest or (None, 0)
+    if asked in LATER:
+        raise BadInput(f"--base {asked} comes with the 4-bit kernels; use --base bf16 for now")
+    if asked != "auto":
+        return asked
+    return "bf16" if parameters >= WORTH_BF16 and computes_bf16(device) else "fp32"
 
 
-def _memory_groups(root: Path, membership: str) -> list[tuple[Path, str, str]]:
-    """This process's group and every group above it, with the names of the files to read."""
-    groups = []
-    for line in membership.splitlines():
-        _, controllers, place = line.split(":", 2)
-        if controllers == "":
-            base, names = root, ("memory.max", "memory.current")
-        elif "memory" in controllers.split(","):
-            base, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        else:
-            continue
-        own = base / place.strip("/")
-        # inside a container the path may be the host's; the root of what is mounted is then ours
-        chain = [own, *own.parents] if own.is_dir() else [base]
-        groups += [(group, *names) for group in chain if group == base or base in group.parents]
-    return groups
+def computes_bf16(device: str) -> bool:
+    """Whether `device` (resolved) has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+    if device == "mps":
+        return True
+    if device == "cpu":
+        return not BF16_CPU.isdisjoint(find_cpu().isa)
+    gpus = visible_gpus()
+    index = int(device.partition(":")[2] or 0)
+    return index < len(gpus) and gpus[index].capability >= BF16_CAPABILITY
 
 
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Whole processors that a container's quota allows, at least 1; None without a quota."""
-    words = _read(root / "cpu.max").split()
-    if len(words) == 2 and words[0] != "max":
-        return max(1, int(words[0]) // int(words[1]))
-    quota, period = _number(root / "cpu" / "cpu.cfs_quota_us"), _number(root / "cpu" / "cpu.cfs_period_us")
-    return max(1, quota // period) if quota and period and quota > 0 else None
+def _best_device() -> str:
+    torch = find_torch()
+    if visible_gpus() and torch is not None and torch.cuda is not None:
+        return "cuda:0"
+    return "mps" if is_apple_silicon() else "cpu"
 
 
-def find_gpus() -> tuple[Gpu, ...]:
-    """NVIDIA devices by NVML; empty where there is no driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no package, no library, no driver, no permission: no GPU to us
-        return ()
-    try:
-        return tuple(_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        with suppress(Exception):
-            pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    utilisation = None
-    with suppress(nvml.NVMLError):  # not known on MIG devices and some virtual ones
-        utilisation = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    name, driver = _text(nvml.nvmlDeviceGetName(handle)), _text(nvml.nvmlSystemGetDriverVersion())
-    return Gpu(index, name, int(memory.total), int(memory.used), utilisation, (major, minor), driver)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def is_apple_silicon() -> bool:
-    return platform.system() == "Darwin" and platform.machine() == "arm64"
-
-
-def find_torch() -> Torch | None:
-    """The installed torch by its version file; None if there is none."""
-    spec = importlib.util.find_spec("torch")  # finds the package without importing it
-    if spec is None or spec.origin is None:
-        return None
-    return torch_version(_read(Path(spec.origin).with_name("version.py")))
-
-
-def torch_version(text: str) -> Torch | None:
-    """What torch/version.py says, e.g. `__version__ = '2.13.0+cpu'` and `cuda: Optional[str] = None`."""
-    version = re.search(r"^__version__\s*=\s*['\"]([^'\"]+)", text, re.MULTILINE)
-    cuda = re.search(r"^cuda\b[^=\n]*=\s*['\"]([^'\"]+)", text, re.MULTILINE)
-    return Torch(version[1], cuda[1] if cuda else None) if version else None
-
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def _number(path: Path) -> int | None:
-    text = _read(path).strip()
-    return int(text) if text.lstrip("-").isdigit() else None
+def _check_cuda(index: int, gpus: tuple[Gpu, ...]) -> None:
+    if not gpus:
+        raise BadInput("--device cuda: no NVIDIA GPU is visible here (see `loralab doctor`); use --device cpu")
+    if index >= len(gpus):
+        raise BadInput(f"--device cuda:{index}: this computer shows {len(gpus)} GPU(s), counted from 0")
+    torch = find_torch()
+    if torch is not None and torch.cuda is None:
+        raise BadInput(
+            f"--device cuda: the installed torch {torch.version} was built without CUDA; "
+            "install a CUDA build (see `loralab doctor`) or use --device cpu"
+        )

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from loralab_core.hardware.devices import Gpu, find_gpus, find_memory
+from loralab_core.hardware.memory import find_memory
+from loralab_core.hardware.probe import Gpu, find_gpus
 
 
 class Use(msgspec.Struct, frozen=True):

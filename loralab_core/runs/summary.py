@@ -87,8 +87,8 @@ def ending(events: Sequence[Event]) -> Event | None:
 
 def planned_steps(record: RunRecord, events: Sequence[Event]) -> int | None:
     """How many steps the run is to have: the newest word about it counts (a finished run can be extended)."""
-    said = [event["steps"] for event in events if event["event"] in ("prepared", "resumed") and event.get("steps")]
-    known = said[-1] if said else (record.prepared or {}).get("steps") or record.config.get("steps")
+    said = [event["steps"] for event in events if event["event"] in ("prepared", "changed") and event.get("steps")]
+    known = said[-1] if said else record.config.get("steps")
     return int(known) if known else None
 
 
