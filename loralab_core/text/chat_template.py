@@ -161,14 +161,19 @@ def _compile(source: str) -> jinja2.Template:
 def _tags(source: str) -> set[str]:
     """The words that open a block statement somewhere in `source`."""
     tokens = [(kind, value) for _, kind, value in _environment().lex(source) if kind != "whitespace"]
-    return {value for (before, _), (kind, value) in zip(tokens, tokens[1:], strict=False)
-            if before == "block_begin" and kind == "name"}
+    return {
+        value
+        for (before, _), (kind, value) in zip(tokens, tokens[1:], strict=False)
+        if before == "block_begin" and kind == "name"
+    }
 
 
 def _plain_messages(messages: Sequence[Message]) -> list[Message]:
     """Copies without None fields: many templates print "None" where they meet one instead of a missing key."""
-    return [_with_reasoning({key: _plain(value) for key, value in message.items() if value is not None})
-            for message in messages]
+    return [
+        _with_reasoning({key: _plain(value) for key, value in message.items() if value is not None})
+        for message in messages
+    ]
 
 
 def _with_reasoning(message: Message) -> Message:

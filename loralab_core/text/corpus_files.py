@@ -1,4 +1,4 @@
-"""Which files a corpus is made of: paths, folders and globs turned into an ordered list, refused early when unusable."""
+"""Which files a corpus is made of: paths, folders and globs as one ordered list, refused early when unusable."""
 
 import glob
 import os

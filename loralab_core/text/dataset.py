@@ -14,7 +14,7 @@ from loralab_core.text.corpus_files import expand, total_bytes
 from loralab_core.text.errors import Cancelled
 from loralab_core.text.fingerprint import fingerprint_files, fingerprint_of
 from loralab_core.text.pieces import Cut, Pieces, cut_rows, hold_out
-from loralab_core.text.statistics import LengthStatistics, length_statistics
+from loralab_core.text.statistics import LengthStatistics, counted, length_statistics
 from loralab_core.text.token_cache import TokenStore, TokenStoreWriter, open_or_make
 from loralab_core.text.tokenize_files import tokenize_files
 from loralab_core.text.tokenizer import Tokenizer
@@ -29,7 +29,7 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TokenizedCorpus:
-    """What `prepare` gives. Counts are in rows and tokens; `trained_tokens` are those that are predicted and counted."""
+    """What `prepare` gives, counted in rows and tokens; `trained_tokens` are those that are predicted and trained."""
 
     fingerprint: str
     format: str  # e.g. "ShareGPT conversations, 300 rows"
@@ -66,7 +66,7 @@ def prepare(
     LoraLabError when the cache cannot be written.
     """
     if seq_len < 2:
-        raise BadInput(f"--seq-len {seq_len} is too short: the first token of a window is never predicted; give 2 or more")
+        raise BadInput(f"--seq-len {seq_len} is too short: a window's first token is never predicted; give 2 or more")
     files = expand(paths)
     fingerprint = fingerprint_files(files, cache)
     directory = cache / "tokens" / _key(fingerprint, tokenizer, prompt_loss)
@@ -114,11 +114,11 @@ def _assemble(store: TokenStore, fingerprint: str, seq_len: int, val: float, ove
 def _cut_notes(cut: Cut, seq_len: int) -> list[str]:
     notes = []
     if cut.split:
-        notes.append(f"{cut.split} rows longer than {seq_len} tokens were split")
+        notes.append(f"{counted(cut.split, 'row')} longer than {seq_len} tokens split")
     if cut.cut:
-        notes.append(f"{cut.cut} rows longer than {seq_len} tokens were cut")
+        notes.append(f"{counted(cut.cut, 'row')} longer than {seq_len} tokens cut")
     if cut.dropped:
-        notes.append(f"{cut.dropped} pieces without a trained token were left out")
+        notes.append(f"{counted(cut.dropped, 'piece')} without a trained token left out")
     return notes
 
 
@@ -138,5 +138,6 @@ class _Reporter:
         if self._progress and (now >= self._next or done_bytes >= self._total):
             self._next = now + _PROGRESS_EVERY
             done = min(done_bytes, self._total)
-            self._progress({"event": "tokenizing", "done_bytes": done, "total_bytes": self._total, "rows": rows,
-                            "tokens": tokens})
+            self._progress(
+                {"event": "tokenizing", "done_bytes": done, "total_bytes": self._total, "rows": rows, "tokens": tokens}
+            )

@@ -1,9 +1,10 @@
-"""The fingerprint of a corpus: sha256 of what its files hold, remembered by size and time so that asking again is cheap."""
+"""The fingerprint of a corpus: sha256 of what its files hold, remembered so that asking again is cheap."""
 
 import hashlib
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -58,10 +59,8 @@ class _Memory:
         self._path = path
         self._changed = False
         self._known: dict[str, tuple[Stamp, str]] = {}
-        try:
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
             self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[Stamp, str]])
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            pass
 
     def digest(self, file: Path) -> str:
         stamp = _stamp(file)
@@ -79,11 +78,9 @@ class _Memory:
         if not self._changed:
             return
         newest = dict(list(self._known.items())[-_KEPT:])
-        try:
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._path, msgspec.json.encode(newest))
-        except OSError:
-            pass
 
 
 def _hash(file: Path) -> str:

@@ -131,9 +131,8 @@ def order(n_windows: int, step: int, batch: int, seed: int) -> Int64s:
     Steps take the next `batch` of an endless stream that is one seeded permutation of all windows after another.
     """
     first = (step - 1) * batch
-    epochs, places = np.divmod(np.arange(first, first + batch), n_windows)
-    return np.array([_permutation(n_windows, seed, int(epoch))[place] for epoch, place in zip(epochs, places, strict=True)],
-                    np.int64)
+    stream = (divmod(place, n_windows) for place in range(first, first + batch))
+    return np.array([_permutation(n_windows, seed, epoch)[place] for epoch, place in stream], np.int64)
 
 
 @lru_cache(8)

@@ -38,6 +38,11 @@ def length_statistics(lengths: npt.NDArray[np.int64], bins: int = 16) -> LengthS
     )
 
 
+def counted(count: int, unit: str) -> str:
+    """ "1 row", "7,473 rows"."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+
 def histogram_line(counts: list[int]) -> str:
     """The counts as one line of block characters; a bin that holds anything is visible."""
     top = max(counts, default=0)

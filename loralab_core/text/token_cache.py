@@ -1,11 +1,11 @@
 """Tokenised corpora on disk: a directory that is complete or absent, opened as memory maps.
 
-    ids.bin      uint16 or uint32 [tokens]
-    mask.bin     uint8 [tokens]          1: trained
-    offsets.bin  int64 [rows + 1]        where each row begins
-    hashes.bin   uint64 [rows]
-    kinds.bin    uint8 [rows]            RowKind
-    about.json   TokenStoreInfo
+ids.bin      uint16 or uint32 [tokens]
+mask.bin     uint8 [tokens]          1: trained
+offsets.bin  int64 [rows + 1]        where each row begins
+hashes.bin   uint64 [rows]
+kinds.bin    uint8 [rows]            RowKind
+about.json   TokenStoreInfo
 """
 
 import fcntl
@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +38,7 @@ class RowKind(IntEnum):
 
 
 class TokenStoreInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """about.json. `skipped`: rows with nothing to train. `refused`: those of them the chat template would not render."""
+    """about.json. `skipped`: rows with nothing to train on; `refused` of them the chat template would not render."""
 
     dtype: str
     rows: int
@@ -81,7 +82,10 @@ class TokenStoreWriter:
         self._directory = directory
         self._dtype = np.dtype(dtype)
         names = ("ids", "mask", "offsets", "hashes", "kinds")
-        self._files: dict[str, IO[bytes]] = {name: open(directory / f"{name}.bin", "wb") for name in names}
+        self._open = ExitStack()
+        self._files: dict[str, IO[bytes]] = {
+            name: self._open.enter_context(open(directory / f"{name}.bin", "wb")) for name in names
+        }
         self._files["offsets"].write(np.int64(0).tobytes())
 
     def add(self, ids: npt.NDArray[Any], mask: npt.NDArray[np.uint8], row_hash: int, kind: RowKind) -> None:
@@ -97,8 +101,8 @@ class TokenStoreWriter:
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
-            file.close()
         self._files = {}
+        self._open.close()
 
     def finish(self, **about: Any) -> None:
         """Close, and write what makes the directory a store."""

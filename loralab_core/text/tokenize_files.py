@@ -14,6 +14,7 @@ from loralab_core.text.fingerprint import stamps
 from loralab_core.text.formats import Format, open_rows
 from loralab_core.text.readers import is_plain_text, read_text
 from loralab_core.text.samples import sample_of
+from loralab_core.text.statistics import counted
 from loralab_core.text.token_cache import RowKind, TokenStoreWriter
 from loralab_core.text.tokenizer import Tokenizer
 
@@ -99,7 +100,9 @@ def _row_items(file: Path, encoder: Encoder, tally: _Tally) -> Iterator[_Item]:
     for row in rows:
         counts[0] += 1
         segments = list(encoder.segments(sample_of(row, format, file)))
-        for segment in segments or [None]:
+        if not segments:
+            yield _Item(None, kind, row.end)
+        for segment in segments:
             yield _Item(segment, kind, row.end)
 
 
@@ -166,7 +169,7 @@ def _in_words(tally: _Tally) -> str:
 
 
 def _format_words(format: Format, rows: int, files: int) -> str:
-    words = f"{format.words}, {rows:,} {format.unit}{'' if rows == 1 else 's'}"
+    words = f"{format.words}, {counted(rows, format.unit)}"
     return words if files == 1 else f"{words} in {files} files"
 
 
@@ -175,7 +178,7 @@ def _notes(tokenizer: Tokenizer, encoder: Encoder, tally: _Tally) -> tuple[str, 
     if tokenizer.template_note and any(format.kind not in ("document", "text") for format in tally.formats):
         notes.append(tokenizer.template_note)
     if others := tally.skipped - encoder.refused:
-        notes.append(f"{others} rows have nothing to train on and were skipped")
+        notes.append(f"{counted(others, 'row')} with nothing to train on skipped")
     if encoder.refused:
-        notes.append(f"{encoder.refused} rows were skipped: {encoder.refusal}")
+        notes.append(f"{counted(encoder.refused, 'row')} skipped: {encoder.refusal}")
     return tuple(notes)

@@ -81,9 +81,7 @@ class Tokenizer:
         """An incremental detokeniser for one answer."""
         return TextStream(lambda ids: self.decode(ids, skip_special), self._byte_ids)
 
-    def render_chat(
-        self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None
-    ) -> str:
+    def render_chat(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None) -> str:
         """The conversation as the model's template writes it; BadInput carries the template's objection."""
         return self.render_marked(messages, add_generation_prompt, tools).text
 
