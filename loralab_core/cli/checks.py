@@ -1,0 +1,46 @@
+"""What can be said about a run before any engine is started: cheap, and without torch."""
+
+import glob
+from pathlib import Path
+
+import msgspec
+
+from loralab_core.errors import BadInput
+from loralab_core.runs.config import TrainConfig
+
+
+def check_paths(config: TrainConfig) -> None:
+    """BadInput, naming the path, for a corpus, adapter or run directory that cannot be used."""
+    for corpus in config.corpus:
+        check_corpus(corpus)
+    if config.from_adapter and not (Path(config.from_adapter) / "adapter_config.json").is_file():
+        raise BadInput(f"{config.from_adapter} is not an adapter: it has no adapter_config.json")
+    if config.run_dir and (Path(config.run_dir) / "run.json").exists():
+        raise BadInput(f"{config.run_dir} already holds a run; `loralab resume {config.run_dir}` continues it")
+
+
+def check_corpus(corpus: str) -> None:
+    path = Path(corpus)
+    if not path.exists():
+        if glob.has_magic(corpus) and glob.glob(corpus, recursive=True):
+            return
+        what = "no file matches" if glob.has_magic(corpus) else "there is no corpus"
+        raise BadInput(f"{what} {corpus}; check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise BadInput(f"{corpus} is empty; give a corpus with text in it")
+
+
+def resolve_place(config: TrainConfig, parameters: int) -> TrainConfig:
+    """`config` with its device and number format decided. `parameters`: the model's count. BadInput if not possible."""
+    from loralab_core.hardware.devices import resolve_base, resolve_device
+
+    device = resolve_device(config.device)
+    return msgspec.structs.replace(config, device=device, base=resolve_base(config.base, device, parameters))
+
+
+def count_parameters(model_dir: Path) -> int:
+    """From config.json alone. BadInput for an architecture that is not known."""
+    from loralab_core.architecture.counts import parameter_count
+    from loralab_core.architecture.families import read_config
+
+    return parameter_count(read_config(model_dir))
