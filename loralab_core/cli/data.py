@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _OPEN, _CLOSE = "⟦", "⟧"
 _GREEN, _PLAIN = "\033[32m", "\033[0m"
+# A corpus may hold escape sequences; the terminal gets pictures of them.
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 _LONGEST = 600  # characters of one stretch shown to a person
 
 
@@ -137,7 +139,7 @@ def _extent(sample: dict[str, Any]) -> str:
 
 
 def _part_text(part: dict[str, Any]) -> str:
-    text = part["text"]
+    text = part["text"].translate(_VISIBLE)
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST * 2 // 3]} … {text[-_LONGEST // 3 :]}"
     return _marked(text, _coloured()) if part["trained"] else text

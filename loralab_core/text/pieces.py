@@ -39,7 +39,8 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Cut:
-    """All pieces of a store with what happened to its rows, counted in rows; `dropped` counts pieces."""
+    """All pieces of a store with what happened to its rows, counted in rows (documents of text files apart: to be
+    split is their nature); `dropped` counts pieces."""
 
     pieces: Pieces
     trained: Int64s  # [pieces]: tokens that are predicted and trained in each
@@ -68,7 +69,7 @@ def cut_rows(store: TokenStore, seq_len: int, overlong: str) -> Cut:
     return Cut(
         pieces=pieces,
         trained=trained[kept & useful],
-        split=int(((counts > 1) & ~cutting).sum()),
+        split=int(((counts > 1) & ~cutting & (store.kinds != RowKind.DOCUMENT)).sum()),
         cut=int(cutting.sum()),
         dropped=int((kept & ~useful).sum()),
     )

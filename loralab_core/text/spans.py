@@ -10,11 +10,12 @@ Span = tuple[int, int]
 
 
 def assistant_spans(template: ChatTemplate, messages: Sequence[Message], tools: Any = None) -> tuple[str, list[Span]]:
-    """The rendered text and the ranges [start, end) of the assistant's turns, end-of-turn marks included.
+    """The rendered text and the ranges [start, end) of the assistant's turns.
 
     Taken from {% generation %} marks where the template has them; otherwise from what a turn adds to the rendering of
     the turns before it; otherwise, where a template rewrites earlier turns, from the place its content stands at.
-    Ranges may reach past the end-of-turn token or stop short of it; `encode` ends them there. Raises BadInput when the template refuses.
+    Ranges may reach past the end-of-turn token or stop short of it; `encode` ends them there. Raises BadInput when the
+    template refuses.
     """
     rendered = template.render(messages, tools=tools)
     if template.marks_generation:

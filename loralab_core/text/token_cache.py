@@ -83,10 +83,11 @@ class TokenStoreWriter:
         self._dtype = np.dtype(dtype)
         names = ("ids", "mask", "offsets", "hashes", "kinds")
         self._open = ExitStack()
-        self._files: dict[str, IO[bytes]] = {
-            name: self._open.enter_context(open(directory / f"{name}.bin", "wb")) for name in names
-        }
+        self._files: dict[str, IO[bytes]] = {name: self._file(name) for name in names}
         self._files["offsets"].write(np.int64(0).tobytes())
+
+    def _file(self, name: str) -> IO[bytes]:
+        return self._open.enter_context(open(self._directory / f"{name}.bin", "wb"))
 
     def add(self, ids: npt.NDArray[Any], mask: npt.NDArray[np.uint8], row_hash: int, kind: RowKind) -> None:
         self.rows += 1
