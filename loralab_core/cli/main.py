@@ -79,9 +79,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.version:
-        from importlib.metadata import version
-
-        print(f"loralab {version('loralab-tui')}")
+        print(f"loralab {_version()}")
         return 0
     if given.command is None:
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -90,6 +88,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     code: int = given.run(given)
     return code
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("loralab-tui")
+    except PackageNotFoundError:
+        return "from source, not installed"
 
 
 def _one_line(sentence: str) -> str:

@@ -1,6 +1,7 @@
 """The options of a training run and how they come together: option, --set, --config, preset, default, in this order."""
 
 import argparse
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -11,6 +12,8 @@ from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.runs.config import Base, Compute, Mode, Schedule, TrainConfig, config_from, config_to_dict
 
 _EXCLUSIVE = {"steps": "epochs", "epochs": "steps"}  # naming one takes back the other from a weaker source
+
+_OPTIONAL = frozenset({"from_adapter", "name", "clip"})  # None means without, not "to be decided"
 
 
 class Asked(NamedTuple):
@@ -92,7 +95,10 @@ def gather(arguments: argparse.Namespace) -> Asked:
                 values.pop(other, None)
                 sources.pop(other, None)
             values[key], sources[key] = value, source
-    _require(values)
+    if arguments.print_config:  # shows what there is so far
+        values = {"model": "", "corpus": [], **values}
+    else:
+        _require(values)
     values["corpus"] = [values["corpus"]] if isinstance(values["corpus"], str) else values["corpus"]
     config = absolute_paths(config_from(values))
     return Asked(config, {key: sources.get(key, "default") for key in config_to_dict(config)})
@@ -148,14 +154,18 @@ def _require(values: dict[str, Any]) -> None:
 
 def absolute_paths(config: TrainConfig) -> TrainConfig:
     """The engine has another working directory than the user."""
-    model = str(Path(config.model).expanduser())
+    model = os.path.expanduser(config.model)
     return msgspec.structs.replace(
         config,
-        model=_absolute(model) if Path(model).exists() or model.startswith((".", "/")) else model,
+        model=_absolute(model) if _is_path(model) else model,
         corpus=tuple(_absolute(one) for one in config.corpus),
         from_adapter=_absolute(config.from_adapter) if config.from_adapter else None,
         run_dir=_absolute(config.run_dir) if config.run_dir else None,
     )
+
+
+def _is_path(model: str) -> bool:
+    return os.path.exists(model) or model.startswith((".", "/"))
 
 
 def _absolute(path: str) -> str:
@@ -169,8 +179,9 @@ def print_config(asked: Asked, as_json: bool) -> str:
         return msgspec.json.encode({"settings": values, "sources": asked.sources}).decode()
     lines = []
     for key, value in values.items():
-        setting = f"# {key}: decided when the run starts" if value is None else f"{key} = {_toml(value)}"
-        lines.append(f"{setting:<48}  # {asked.sources[key]}" if value is not None else setting)
+        unset = "none" if key in _OPTIONAL else "decided when the run starts"
+        setting = f"# {key}: {unset}" if value is None else f"{key} = {_toml(value)}"
+        lines.append(f"{setting:<48}  # {asked.sources[key]}")
     return "\n".join(lines)
 
 

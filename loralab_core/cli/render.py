@@ -104,7 +104,8 @@ class Bar:
             self._show("training", done, self._steps, right, f"loss {number(event.get('loss'))}")
         elif event.get("steps") and kind not in FINAL:
             self._steps = event["steps"]
-            self._show("training", event.get("step", event.get("at_step", 0)), self._steps, "")
+            at = event.get("step") or event.get("at_step") or 0
+            self._show("training", at, self._steps, "")
         if kind in FINAL:
             self._hide()
         if line := describe(event):

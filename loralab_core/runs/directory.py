@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ class RunDirectory:
         self.events_path = path / "events.jsonl"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
+        self.model = path / "model"  # the result of a run that trains all weights
         self.chat_path = path / "chat.jsonl"
         self.log_path = path / "log.txt"
         self.owner_path = path / "engine.pid"
@@ -138,3 +140,17 @@ def _not_found(text: str, candidates: list[str]) -> str:
     if any(candidate.startswith(text) for candidate in candidates):
         return f"run {text!r} is not unique: {shown}"
     return f"no run is called {text!r}; the newest are {shown}"
+
+
+def delete_run(run: RunDirectory) -> None:
+    """Remove a run that nobody writes, and its link. LoraLabError when the disk refuses."""
+    links = [path for path in runs_dir().glob("*") if path.is_symlink() and path.resolve() == run.path]
+    grave = run.path.with_name(f".{run.path.name}.deleted")  # gone from lists at once, however long files take
+    try:
+        shutil.rmtree(grave, ignore_errors=True)
+        run.path.rename(grave)
+        for link in links:
+            link.unlink()
+        shutil.rmtree(grave)
+    except OSError as error:
+        raise LoraLabError(explain_os_error(error, f"delete {run.path}")) from error

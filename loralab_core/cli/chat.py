@@ -1,0 +1,90 @@
+"""`loralab chat`: a conversation in the plain terminal, with the base model, an adapter, or a run while it trains."""
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loralab_core.cli.main import Subparsers
+
+if TYPE_CHECKING:
+    from loralab_core.runs.config import TrainConfig
+    from loralab_core.runs.directory import RunDirectory
+    from loralab_core.wire.client import Client
+
+
+def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "chat",
+        help="talk to a model, an adapter, or a run while it trains",
+        description="A conversation. /base, /lora and /both choose who answers, /new forgets, /quit leaves; "
+        "Ctrl-C stops an answer, twice leaves.",
+    )
+    parser.add_argument("--model", metavar="DIR|ID", help="model directory or Hub id")
+    parser.add_argument("--adapter", metavar="DIR", help="a PEFT adapter for this model")
+    parser.add_argument("--run", dest="target", metavar="RUN", help="the model and adapter of this run")
+    parser.add_argument("--base", default="auto", help="number format of the weights (default: auto)")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]|mps")
+    parser.add_argument("--continue", dest="continues", action="store_true", help="continue texts instead of chatting")
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument("--temperature", type=float, default=0.7, help="0 is greedy (default: 0.7)")
+    parser.add_argument("--top-p", type=float, default=0.95, help="(default: 0.95)")
+    parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="(default: 256)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from loralab_core.cli.conversation import Conversation, talk
+    from loralab_core.runs.directory import find_run
+    from loralab_core.wire.messages import Sampling
+
+    target = find_run(arguments.target) if arguments.target else None
+    sampling = Sampling(
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+        max_new_tokens=arguments.max_new_tokens,
+    )
+    with suppress(ImportError):
+        import readline  # noqa: F401 - editing and history for input()
+    with _connect(arguments, target) as client:
+        adapter = _adapter(arguments.adapter)
+        place = str(target.path) if target else None
+        return talk(Conversation(client, sampling, place, adapter, arguments.system, arguments.continues))
+
+
+def _adapter(given: str | None) -> str | None:
+    from loralab_core.errors import BadInput
+
+    if given is None:
+        return None
+    path = Path(given).expanduser().absolute()
+    if not (path / "adapter_config.json").is_file():
+        raise BadInput(f"{path} is not an adapter: it has no adapter_config.json")
+    return str(path)
+
+
+def _connect(arguments: argparse.Namespace, target: "RunDirectory | None") -> "Client":
+    from loralab_core.cli.engines import connect_for, connect_to_run
+    from loralab_core.cli.resume import place_again
+
+    if target is None:
+        return connect_for(_settings(arguments))
+    return connect_to_run(target) or connect_for(place_again(target), mode=target.record().id)
+
+
+def _settings(arguments: argparse.Namespace) -> "TrainConfig":
+    """Only what chooses an engine."""
+    import msgspec
+
+    from loralab_core.cli.checks import count_parameters, resolve_place
+    from loralab_core.cli.engines import local_model
+    from loralab_core.errors import BadInput
+    from loralab_core.runs.config import config_from
+
+    if not arguments.model:
+        raise BadInput("no model: give --model with a directory or a Hub id, or --run with a run")
+    asked = config_from({"model": arguments.model, "corpus": [], "base": arguments.base, "device": arguments.device})
+    model = local_model(asked.model)
+    return msgspec.structs.replace(resolve_place(asked, count_parameters(model)), model=str(model))

@@ -1,0 +1,159 @@
+"""The conversation itself: lines in, streamed answers out, one branch of history for each speaker."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from loralab_core.cli.terminal import Interrupts, say, size
+from loralab_core.errors import LoraLabError
+from loralab_core.wire.client import Client
+from loralab_core.wire.messages import (
+    Cancel,
+    EngineStatus,
+    Failed,
+    Generate,
+    Generated,
+    GenerationStarted,
+    Loading,
+    Piece,
+    Sampling,
+    Status,
+)
+
+POLL_S = 0.1
+INTERRUPTED = 130
+
+
+class Conversation:
+    """Who may speak, who does, and what was said. Speakers hear only their own answers."""
+
+    def __init__(
+        self,
+        client: Client,
+        sampling: Sampling,
+        run: str | None = None,
+        adapter: str | None = None,
+        system: str | None = None,
+        continues: bool = False,
+    ) -> None:
+        self.client = client
+        self.run = run
+        self.continues = continues
+        self.has_adapter = bool(run or adapter)
+        self.speaking = ["lora"] if self.has_adapter else ["base"]
+        self._speakers = {"base": "base", "lora": adapter or "lora"}
+        self._sampling = sampling
+        self._system = system
+        self._turns = 0
+        self._histories: dict[str, list[dict[str, Any]]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        start = [{"role": "system", "content": self._system}] if self._system else []
+        self._histories = {"base": list(start), "lora": list(start)}
+
+    def ask(self, text: str, interrupts: Interrupts) -> None:
+        """One round: everybody who speaks answers. Ctrl-C ends the round."""
+        self._turns += 1
+        for speaker in self.speaking:
+            if len(self.speaking) > 1:
+                print(f"{speaker}: ", end="", flush=True)
+            answer = self._answer(speaker, text, interrupts)
+            history = self._histories[speaker]
+            if answer is not None:
+                history += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+            if interrupts.count:
+                return
+
+    def _answer(self, speaker: str, text: str, interrupts: Interrupts) -> str | None:
+        id = self.client.next_id()
+        messages = [*self._histories[speaker], {"role": "user", "content": text}]
+        request = Generate(
+            id=id,
+            speaker=self._speakers[speaker],
+            run=self.run,
+            messages=None if self.continues else messages,
+            prompt=text if self.continues else None,
+            sampling=msgspec.structs.replace(self._sampling, seed=self._sampling.seed + self._turns - 1),
+        )
+        self.client.send(request)
+        return self._stream(id, interrupts)
+
+    def _stream(self, id: int, interrupts: Interrupts) -> str | None:
+        """Print the pieces of answer `id`; the whole of it, or None if it failed."""
+        cancelled = False
+        while True:
+            response = self.client.receive(POLL_S)
+            if interrupts.count and not cancelled:
+                cancelled = True
+                self.client.send(Cancel(id=self.client.next_id(), target=id))
+            if isinstance(response, Loading) and response.done >= response.total:
+                say(f"{response.what}: {size(response.total)}")
+            if getattr(response, "id", None) != id:
+                continue
+            if isinstance(response, GenerationStarted) and response.step is not None:
+                print(f"[step {response.step}] ", end="", flush=True)
+            elif isinstance(response, Piece):
+                print(response.text, end="", flush=True)
+            elif isinstance(response, Generated):
+                print(" (stopped)" if response.finish == "cancelled" else "")
+                return response.text
+            elif isinstance(response, Failed):
+                say(response.sentence)
+                return None
+
+    def greeting(self) -> str:
+        status = self.client.ask(Status(id=self.client.next_id()))
+        if not isinstance(status, EngineStatus):
+            raise LoraLabError("the engine did not say what it is doing")
+        plain = status.loaded and status.chat_template == "plain" and not self.continues
+        hint = "; it has no chat template, so a plain one is used (--continue continues texts instead)" if plain else ""
+        training = f", training at step {status.step}" if status.run else ""
+        return f"{status.model} ({status.base}, {status.device}{training}){hint}. /quit leaves."
+
+    def command(self, line: str) -> bool:
+        """Obey a line that begins with a slash; False to leave."""
+        if line in ("/quit", "/exit", "/q"):
+            return False
+        if line in ("/lora", "/both") and not self.has_adapter:
+            say("there is no adapter here; start with --adapter or --run")
+        elif line in ("/base", "/lora"):
+            self.speaking = [line[1:]]
+            say(f"{line[1:]} answers")
+        elif line == "/both":
+            self.speaking = ["base", "lora"]
+            say("base and lora answer")
+        elif line == "/new":
+            self.forget()
+            say("a new conversation")
+        else:
+            say("/base /lora /both choose who answers, /new forgets, /quit leaves")
+        return True
+
+
+def talk(conversation: Conversation) -> int:
+    """Until /quit, the end of the input, or Ctrl-C twice; the exit code."""
+    say(conversation.greeting())
+    pressed = False
+    while True:
+        try:
+            line = input("> " if sys.stdin.isatty() else "").strip()
+        except EOFError:
+            return 0
+        except KeyboardInterrupt:
+            if pressed:
+                return INTERRUPTED
+            pressed = True
+            say("\nCtrl-C again or /quit leaves")
+            continue
+        if line.startswith("/"):
+            pressed = False
+            if not conversation.command(line):
+                return 0
+        elif line:
+            with Interrupts().counted() as interrupts:
+                conversation.ask(line, interrupts)
+            if interrupts.count > 1:
+                return INTERRUPTED
+            pressed = bool(interrupts.count)

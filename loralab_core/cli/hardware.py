@@ -1,0 +1,58 @@
+"""`loralab hardware`: processor, memory and accelerators, and what a run would use."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from loralab_core.cli.main import Subparsers
+from loralab_core.cli.terminal import print_json, size
+
+if TYPE_CHECKING:
+    from loralab_core.hardware.probe import Hardware
+
+
+def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser("hardware", help="show processor, memory and accelerators")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from loralab_core.hardware.devices import computes_bf16, resolve_device
+    from loralab_core.hardware.probe import survey
+
+    found = survey()
+    device = resolve_device("auto")
+    bf16 = computes_bf16(device)
+    if arguments.json:
+        print_json({**msgspec.to_builtins(found), "device": device, "bf16": bf16})
+        return 0
+    for line in describe(found):
+        print(line)
+    print(f"a run uses    {device}, {'bf16 for models worth it' if bf16 else 'fp32'}")
+    return 0
+
+
+def describe(found: "Hardware") -> list[str]:
+    cpu, memory = found.cpu, found.memory
+    limit = " (limit of this container)" if memory.limited else ""
+    lines = [
+        f"processor     {cpu.name}, {cpu.cores} cores, {cpu.threads} threads",
+        f"instructions  {' '.join(cpu.isa) or 'none of the known ones'}",
+        f"memory        {size(memory.available)} free of {size(memory.total)}{limit}",
+    ]
+    for gpu in found.gpus:
+        major, minor = gpu.capability
+        free = size(gpu.memory - gpu.memory_used)
+        lines.append(
+            f"GPU {gpu.index}         {gpu.name}, {free} free of {size(gpu.memory)}, capability {major}.{minor}"
+        )
+    if found.apple_silicon:
+        lines.append("GPU           Apple silicon (mps), shares the memory")
+    elif not found.gpus:
+        lines.append("GPU           none visible")
+    torch = found.torch
+    built = f"for CUDA {torch.cuda}" if torch and torch.cuda else "without CUDA"
+    lines.append(f"torch         {torch.version}, built {built}" if torch else "torch         not installed")
+    return lines
