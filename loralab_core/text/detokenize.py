@@ -10,10 +10,11 @@ _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 class TextStream:
     """`push` each id and show what it returns; `flush` at the end. The pieces joined equal decode(all ids)."""
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], byte_ids: frozenset[int]) -> None:
-        """`byte_ids`: tokens that stand for one raw byte; a run of them is decoded as a whole or not at all."""
+    def __init__(self, decode: Callable[[Sequence[int]], str], holding: frozenset[int]) -> None:
+        """`holding`: tokens that make no text certain: those for one raw byte (a run of them is decoded as a whole or
+        not at all), and those that are left out and so do not end such a run."""
         self._decode = decode
-        self._byte_ids = byte_ids
+        self._holding = holding
         self._ids: list[int] = []
         self._context = 0  # decoding starts here: decoders treat the beginning of a text specially
         self._shown = 0  # ids before this are in the text handed out
@@ -22,8 +23,8 @@ class TextStream:
     def push(self, token: int) -> str:
         """The text that became certain with `token`, often empty."""
         self._ids.append(token)
-        if token in self._byte_ids:
-            return ""  # the next byte could still make this run invalid, which changes all of its characters
+        if token in self._holding:
+            return ""  # the next byte could still make a run invalid, which changes all of its characters
         before = self._decode(self._ids[self._context : self._shown])
         text = self._decode(self._ids[self._context :])
         if len(text) <= len(before) or text.endswith(_INCOMPLETE):

@@ -79,7 +79,8 @@ class Tokenizer:
 
     def stream(self, skip_special: bool = True) -> TextStream:
         """An incremental detokeniser for one answer."""
-        return TextStream(lambda ids: self.decode(ids, skip_special), self._byte_ids)
+        holding = self._byte_ids | self.special_ids if skip_special else self._byte_ids
+        return TextStream(lambda ids: self.decode(ids, skip_special), holding)
 
     def render_chat(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None) -> str:
         """The conversation as the model's template writes it; BadInput carries the template's objection."""

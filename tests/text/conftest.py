@@ -1,0 +1,90 @@
+"""Helpers of the text tests: real tokenizers from the fixtures, and a way to give one another template."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loralab_core.text.tokenizer import Tokenizer
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
+TOKENIZERS = (
+    "tokenizers/gpt2",
+    "tokenizers/llama-2",
+    "tokenizers/phi-2",
+    "tokenizers/phi-3-mini",
+    "tokenizers/qwen2.5-0.5b-instruct",
+    "tokenizers/smollm2-instruct",
+    "tokenizers/tinyllama-1.1b-chat",
+    "models/stories3M",
+    "models/stories260K",
+)
+
+
+def oracle_tokenizer(directory: Path) -> Any:
+    """transformers' tokenizer of the file as it stands.
+
+    Not AutoTokenizer: from version 5 on, its Llama class replaces the normaliser that the file was saved with.
+    """
+    import json
+
+    from transformers import PreTrainedTokenizerFast
+
+    oracle = PreTrainedTokenizerFast.from_pretrained(str(directory))
+    assert json.loads(oracle.backend_tokenizer.to_str())["normalizer"] == (
+        json.loads((directory / "tokenizer.json").read_bytes())["normalizer"]
+    )
+    return oracle
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    if not FIXTURES.is_dir():
+        pytest.skip(f"the shared fixtures are not at {FIXTURES}")
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def load_tokenizer(fixtures_dir: Path) -> Callable[[str], Tokenizer]:
+    """Tokenizer of a directory below the fixtures, loaded once."""
+    known: dict[str, Tokenizer] = {}
+
+    def load(name: str) -> Tokenizer:
+        if name not in known:
+            known[name] = Tokenizer.load(fixtures_dir / name)
+        return known[name]
+
+    return load
+
+
+@pytest.fixture
+def with_template(fixtures_dir: Path, tmp_path: Path) -> Callable[[str, str], Path]:
+    """A model directory with the tokenizer `name` and the chat template `source`."""
+
+    def make(name: str, source: str) -> Path:
+        directory = tmp_path / "model"
+        directory.mkdir(exist_ok=True)
+        for file in (fixtures_dir / name).iterdir():
+            target = directory / file.name
+            if not target.exists() and file.suffix == ".json":
+                target.symlink_to(file)
+        (directory / "chat_template.jinja").write_text(source, encoding="utf-8")
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain(load_tokenizer: Callable[[str], Tokenizer]) -> Tokenizer:
+    """A tokenizer of a model without a chat template."""
+    return load_tokenizer("models/stories3M")
+
+
+@pytest.fixture(scope="session")
+def chatty(load_tokenizer: Callable[[str], Tokenizer]) -> Tokenizer:
+    """A tokenizer of a model with a chat template (ChatML)."""
+    return load_tokenizer("tokenizers/smollm2-instruct")
