@@ -1,0 +1,42 @@
+"""What every test has: a LORALAB_HOME of its own, and no engine that outlives it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT.parent / "shared" / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    """Real models, tokenizers, adapters and corpora, kept beside the repository."""
+    if not FIXTURES.is_dir():
+        pytest.skip(
+            f"needs the shared fixtures (../shared/fixtures beside the repository), which are not at {FIXTURES}"
+        )
+    return FIXTURES
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty LORALAB_HOME; engines that a test starts there end with the test."""
+    place = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("LORALAB_HOME", str(place))
+    monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "60")
+    yield place
+    _end_engines()
+
+
+def _end_engines() -> None:
+    from loralab_core.wire.registry import list_engines, unregister
+
+    for record in list_engines():
+        if record.process.is_here and record.process.pid != os.getpid():
+            process = psutil.Process(record.process.pid)
+            process.kill()
+            process.wait(10)
+        unregister(record.key)
