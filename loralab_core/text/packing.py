@@ -76,7 +76,7 @@ class Windows:
         for number, piece in enumerate(self.members[self.bounds[window] : self.bounds[window + 1]]):
             source, length = int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])
             end = start + length
-            ids = self.pieces.ids[source : source + length]
+            ids = self.pieces.ids[source : source + length].astype(np.int64)  # IGNORED does not fit the stored type
             mask = self.pieces.mask[source + 1 : source + length]
             batch.ids[row, start:end] = ids
             batch.labels[row, start : end - 1] = np.where(mask, ids[1:], IGNORED)

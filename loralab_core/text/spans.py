@@ -69,11 +69,11 @@ def _common(one: str, other: str) -> int:
 
 def _locate(message: Message, text: str, cursor: int) -> Span | None:
     """The content's own place, from `cursor` on."""
-    content = _content(message)
-    start = text.find(content, cursor) if content else -1
-    if start < 0:
-        return None
-    return start, start + len(content)
+    whole, content = str(message.get("content", "")), _content(message)
+    for wanted in (whole, content):
+        if wanted.strip() and (start := text.find(wanted, cursor)) >= 0:
+            return start, start + len(wanted)
+    return None
 
 
 def _past(message: Message, text: str, cursor: int) -> int:
