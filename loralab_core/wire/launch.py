@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.paths import engines_dir
 from loralab_core.wire.client import Client, EngineFrozen, EngineGone
+from loralab_core.wire.greeting import HELLO_TIMEOUT_S
 from loralab_core.wire.logout import survey
 from loralab_core.wire.registry import clear_stale, engine_key, is_held, log_path, socket_path
 
@@ -50,6 +51,7 @@ def ensure_engine(
     on_note: Note = lambda sentence: None,
     command: Callable[[str, str, str, str, str], list[str]] = engine_command,
     timeout: float = START_TIMEOUT_S,
+    hello_timeout: float = HELLO_TIMEOUT_S,
 ) -> Path:
     """The socket of an engine that answers, started here if there is none. `on_note` gets sentences for the user.
 
@@ -61,7 +63,7 @@ def ensure_engine(
     spawned: Spawned | None = None
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if answers(socket_path(key)):
+        if answers(socket_path(key), hello_timeout):
             return socket_path(key)
         if not is_held(key):
             if spawned is None:
@@ -74,12 +76,12 @@ def ensure_engine(
     raise LoraLabError(f"the engine did not answer within {timeout:.0f} s; its log: {log_path(key)}")
 
 
-def answers(socket: Path) -> bool:
+def answers(socket: Path, timeout: float = HELLO_TIMEOUT_S) -> bool:
     """Whether an engine speaks at `socket`. LoraLabError if it speaks another version or is frozen."""
     if not socket.exists():
         return False
     try:
-        Client(socket).close()
+        Client(socket, timeout=timeout).close()
     except EngineFrozen:
         raise
     except EngineGone:

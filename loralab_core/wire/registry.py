@@ -94,7 +94,7 @@ def is_held(key: str) -> bool:
 
 
 def register(record: EngineRecord) -> None:
-    """Called by the engine once its socket listens. Raises LoraLabError."""
+    """Called by the engine just before its socket listens: who can connect can also find it. Raises LoraLabError."""
     try:
         engines_dir().mkdir(parents=True, exist_ok=True)
         write_atomic(record_path(record.key), msgspec.json.encode(record) + b"\n")
