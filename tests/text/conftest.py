@@ -3,42 +3,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loralab_core.text.tokenizer import Tokenizer
+from tests.text.helpers import FIXTURES
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
-TOKENIZERS = (
-    "tokenizers/gpt2",
-    "tokenizers/llama-2",
-    "tokenizers/phi-2",
-    "tokenizers/phi-3-mini",
-    "tokenizers/qwen2.5-0.5b-instruct",
-    "tokenizers/smollm2-instruct",
-    "tokenizers/tinyllama-1.1b-chat",
-    "models/stories3M",
-    "models/stories260K",
-)
-
-
-def oracle_tokenizer(directory: Path) -> Any:
-    """transformers' tokenizer of the file as it stands.
-
-    Not AutoTokenizer: from version 5 on, its Llama class replaces the normaliser that the file was saved with.
-    """
-    import json
-
-    from transformers import PreTrainedTokenizerFast
-
-    oracle = PreTrainedTokenizerFast.from_pretrained(str(directory))
-    assert json.loads(oracle.backend_tokenizer.to_str())["normalizer"] == (
-        json.loads((directory / "tokenizer.json").read_bytes())["normalizer"]
-    )
-    return oracle
 
 
 @pytest.fixture(scope="session")

@@ -4,56 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, TOKENIZERS, oracle_tokenizer
 
 from loralab_core.errors import BadInput
 from loralab_core.text.chat_template import ChatTemplate
 from loralab_core.text.tokenizer import Tokenizer
-
-TEMPLATES = sorted(path.name for path in (FIXTURES / "chat_templates").glob("*.jinja"))
-MARKED = [name for name in TEMPLATES if "_training" in name]
-
-SYSTEM = {"role": "system", "content": "Be brief. <b>&amp;</b>"}
-ONE_TURN = [
-    {"role": "user", "content": "Hi 👋🏽, who\nare you?  "},
-    {"role": "assistant", "content": " I am 語の模型 — “naïve” ✓ "},
-]
-MANY_TURNS = [
-    *ONE_TURN,
-    {"role": "user", "content": "日本語で\n\n- eins\n- zwei"},
-    {"role": "assistant", "content": "<think>\nhm\n</think>\n\nはい。"},
-]
-CONVERSATIONS = {
-    "question": ONE_TURN[:1],
-    "one turn": ONE_TURN,
-    "many turns": MANY_TURNS,
-    "system": [SYSTEM, *ONE_TURN],
-    "missing content": [*ONE_TURN[:1], {"role": "assistant", "content": "x", "tool_calls": None}],
-    "parts": [{"role": "user", "content": [{"type": "text", "text": "in parts"}]}, ONE_TURN[1]],
-}
-TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "wetter",
-            "description": "Wie wird's? <é>",
-            "parameters": {"type": "object", "properties": {"ort": {"type": "string"}}},
-        },
-    }
-]
-CALL = {
-    "role": "assistant",
-    "content": "",
-    "tool_calls": [
-        {"type": "function", "id": "abcdefghi", "function": {"name": "wetter", "arguments": {"ort": "Zürich"}}}
-    ],
-}
-TOOL_TURNS = [
-    *ONE_TURN[:1],
-    CALL,
-    {"role": "tool", "name": "wetter", "tool_call_id": "abcdefghi", "content": '{"grad": 21}'},
-    {"role": "assistant", "content": "21 °C"},
-]
+from tests.text.helpers import (
+    CONVERSATIONS,
+    MANY_TURNS,
+    MARKED,
+    ONE_TURN,
+    TEMPLATES,
+    TOKENIZERS,
+    TOOL_TURNS,
+    TOOLS,
+    oracle_tokenizer,
+)
 
 
 def _either(render: Callable[[], str]) -> str | None:
@@ -74,9 +39,7 @@ def test_every_template_renders_as_in_transformers(
     messages = CONVERSATIONS[conversation]
     ours = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", source))
     expected = _either(
-        lambda: oracle.apply_chat_template(
-            messages, chat_template=source, tokenize=False, add_generation_prompt=prompt
-        )
+        lambda: oracle.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=prompt)
     )
     assert _either(lambda: ours.render_chat(messages, prompt)) == expected
     if conversation in ("question", "one turn", "many turns"):

@@ -36,14 +36,21 @@ Q_AND_A = [("user", "Q"), ("assistant", "A")]
     [
         ({"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}, "messages", Q_AND_A),
         (
-            {"messages": [{"role": "user", "content": [{"type": "text", "value": "Q"}]},
-                          {"role": "assistant", "content": [{"type": "text", "text": "A"}]}]},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "value": "Q"}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "A"}]},
+                ]
+            },
             "messages",
             Q_AND_A,
         ),
         ({"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}, "ShareGPT", Q_AND_A),
-        ({"conversations": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}, "messages",
-         Q_AND_A),
+        (
+            {"conversations": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]},
+            "messages",
+            Q_AND_A,
+        ),
         (
             {"system": "S", "conversations": [{"from": "user", "value": "Q"}, {"from": "assistant", "value": "A"}]},
             "ShareGPT",

@@ -5,13 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FIXTURES, TOKENIZERS, oracle_tokenizer
-from test_chat_template import MANY_TURNS, MARKED, ONE_TURN, SYSTEM, TEMPLATES, TOOL_TURNS
 
 from loralab_core.text import chunks
 from loralab_core.text.encode import Encoder, row_hash
 from loralab_core.text.samples import ChatSample, TextSample
 from loralab_core.text.tokenizer import Tokenizer
+from tests.text.helpers import (
+    FIXTURES,
+    MANY_TURNS,
+    MARKED,
+    ONE_TURN,
+    SYSTEM,
+    TEMPLATES,
+    TOKENIZERS,
+    TOOL_TURNS,
+    oracle_tokenizer,
+)
 
 TINY = FIXTURES / "corpora" / "tinyshakespeare.txt"
 
@@ -90,7 +99,9 @@ def test_a_real_models_answers_are_trained_up_to_their_end_token(load_tokenizer,
 
 
 def test_the_plain_template_trains_answers_with_their_eos(plain: Tokenizer) -> None:
-    assert _trained(plain, ChatSample([SYSTEM, *ONE_TURN])) == ["I am 語の模型 — “naïve” ✓ </s>"]  # SP drops a first space
+    assert _trained(plain, ChatSample([SYSTEM, *ONE_TURN])) == [
+        "I am 語の模型 — “naïve” ✓ </s>"
+    ]  # SP drops a first space
 
 
 def test_only_one_bos(plain: Tokenizer, load_tokenizer) -> None:

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import TOKENIZERS, oracle_tokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loralab_core.errors import BadInput
 from loralab_core.text.tokenizer import Tokenizer
+from tests.text.helpers import TOKENIZERS, oracle_tokenizer
 
 TEXTS = ("Hello  world", "", " leading\n\n\ttabs ", "emoji 👩‍👩‍👧 日本語 é é \x0b", "<s>x</s> <|im_end|>", "a" * 3000)
 
