@@ -1,0 +1,8 @@
+"""Every operator once. Plain PyTorch here; compiled backends register beside it without changing a caller."""
+
+from loralab_core.ops.attention import AttentionPlan, attention
+from loralab_core.ops.cross_entropy import linear_cross_entropy
+from loralab_core.ops.elementwise import rms_norm, rotary, swiglu
+from loralab_core.ops.linear import Lora, linear
+
+__all__ = ["AttentionPlan", "Lora", "attention", "linear", "linear_cross_entropy", "rms_norm", "rotary", "swiglu"]

@@ -35,7 +35,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dropout: Share = 0.0
     targets: str = "all"  # "all", "attention", "mlp", or module names separated by commas
 
-    seq_len: Positive = 512
+    seq_len: Positive | None = None  # tokens of a window; None: 512, or the model's context where that is shorter
     batch: Positive = 8  # sequences per optimiser step
     micro_batch: Positive | None = None  # sequences per forward pass; None: as many as keep a pass short
     packing: bool = True

@@ -1,0 +1,66 @@
+"""`loralab generate`: one answer, in this process."""
+
+import argparse
+import sys
+
+from loralab_core.cli.main import Subparsers
+from loralab_core.cli.terminal import print_json, say
+
+
+def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "generate",
+        help="continue a text or answer one question",
+        description="Continue a text, or with --chat answer it as a question. The text streams to stdout.",
+    )
+    add_model_options(parser)
+    parser.add_argument("--prompt", required=True, help="the text; - reads standard input")
+    parser.add_argument("--chat", action="store_true", help="render the prompt with the model's chat template")
+    parser.add_argument("--greedy", action="store_true", help="always the most likely token (as --temperature 0)")
+    parser.add_argument("--temperature", type=float, default=0.7)
+    parser.add_argument("--top-k", type=int, default=0, help="draw from the K most likely tokens; 0: all")
+    parser.add_argument("--top-p", type=float, default=1.0, help="draw from the most likely tokens up to this share")
+    parser.add_argument("--max-new-tokens", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one JSON object with the text and its speed")
+    parser.set_defaults(run=run)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What generate and eval share."""
+    parser.add_argument("--model", required=True, help="a model directory or Hub id")
+    parser.add_argument("--adapter", help="a PEFT adapter directory, a checkpoint or a run (its adapter)")
+    parser.add_argument("--base", default="auto", choices=("auto", "fp32", "bf16", "nf4", "int4", "int8"))
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--threads", type=int, help="processor threads")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from loralab_core.cli.opening import open_model
+    from loralab_core.inference.generate import Answer, prompt_ids
+    from loralab_core.wire.messages import Sampling
+
+    text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    lm, adapter = open_model(arguments)
+    chat = [{"role": "user", "content": text}] if arguments.chat else None
+    if chat and (note := lm.text().template_note):
+        say(note)
+    ids = prompt_ids(lm, messages=chat, prompt=None if chat else text)
+    sampling = Sampling(
+        temperature=0.0 if arguments.greedy else arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        seed=arguments.seed,
+        max_new_tokens=arguments.max_new_tokens,
+    )
+    answer = Answer(lm, ids, sampling, adapter)
+    for piece in answer.pieces():
+        if not arguments.json:
+            print(piece, end="", flush=True)
+    if arguments.json:
+        new = len(answer.tokens)
+        rate = answer.tokens_per_s
+        print_json({"text": answer.text, "prompt_tokens": len(ids), "new_tokens": new, "tokens_per_s": rate})
+    else:
+        print()
+    return 0

@@ -1,0 +1,74 @@
+"""Opening a model in this process for a command, with its progress on stderr. Imports torch, so it is imported late."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loralab_core import evaluation
+from loralab_core.errors import BadInput
+from loralab_core.lora import Adapter, LoadedModel, load
+from loralab_core.runs.checkpoints import latest_checkpoint
+from loralab_core.runs.directory import find_run
+from loralab_core.text.packing import Windows
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Any]:
+    """A function (done, total) that moves a bar on a terminal, and does nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def open_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Adapter | None]:
+    """The model of --model with the adapter of --adapter read, not yet switched on. Raises BadInput."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    with progress_bar("opening the model") as move:
+        lm = load(arguments.model, arguments.base, arguments.device, lambda done, total, what: move(done, total))
+    adapter = lm.attach(adapter_directory(arguments.adapter)) if arguments.adapter else None
+    return lm, adapter
+
+
+def adapter_directory(text: str) -> Path:
+    """A PEFT directory as it is; a run (path, id or `last`) means its adapter, or its last checkpoint's."""
+    path = Path(text).expanduser()
+    if (path / "adapter_config.json").is_file():
+        return path
+    if path.is_dir() and not (path / "run.json").is_file():
+        raise BadInput(f"{path} has no adapter_config.json, so it is not a PEFT adapter directory")
+    try:
+        run = find_run(text)
+    except BadInput:
+        raise BadInput(f"{text} is neither an adapter directory nor a run") from None
+    checkpoint = latest_checkpoint(run.checkpoints)
+    if not run.adapter.is_dir() and checkpoint:
+        return checkpoint.path
+    return run.adapter
+
+
+def corpus_windows(arguments: argparse.Namespace, lm: LoadedModel) -> Windows:
+    with progress_bar("tokenising") as move:
+        return evaluation.corpus_windows(
+            lm,
+            arguments.corpus,
+            arguments.seq_len,
+            lambda event: move(event["done_bytes"], event["total_bytes"]),
+        )
+
+
+def measure(lm: LoadedModel, windows: Windows, adapter: Adapter | None, what: str) -> evaluation.Perplexity:
+    with progress_bar(f"perplexity of the {what}") as move:
+        return evaluation.perplexity(lm, windows, adapter, move)

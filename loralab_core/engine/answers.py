@@ -1,0 +1,174 @@
+"""Answers: a queue of questions, one answered at a time, each pinned to one adapter and sent to who asked."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loralab_core.engine.run_host import RunHost
+from loralab_core.engine.server import Connection, Server
+from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.inference.generate import Answer, prompt_ids
+from loralab_core.lora.adapter import Adapter
+from loralab_core.lora.loaded import LoadedModel
+from loralab_core.lora.peft_files import CONFIG, load_adapter
+from loralab_core.runs.checkpoints import latest_checkpoint
+from loralab_core.runs.directory import RunDirectory, open_run
+from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
+
+
+@dataclass(eq=False)
+class Question:
+    client: Connection
+    request: Generate
+    arrived: float = field(default_factory=time.perf_counter)
+    answer: Answer | None = None
+    pieces: Iterator[str] = iter(())
+    step: int | None = None
+    first_token_s: float = 0.0
+
+
+class Answers:
+    def __init__(self, server: Server, model: Callable[[], LoadedModel], runs: RunHost, full: bool):
+        self.server, self.model, self.runs, self.full = server, model, runs, full
+        self._queue: deque[Question] = deque()
+        self._resident: dict[tuple[str, int], Adapter] = {}  # by directory and its time of writing
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def count(self) -> int:
+        return len(self._queue)
+
+    def ask(self, client: Connection, request: Generate) -> None:
+        self._queue.append(Question(client, request))
+
+    def cancel(self, client: Connection, number: int) -> None:
+        for question in tuple(self._queue):
+            if question.client is client and question.request.id == number:
+                self._finish(question)
+
+    def forget(self, client: Connection) -> None:
+        self._queue = deque(question for question in self._queue if question.client is not client)
+
+    def refuse_all(self, why: str) -> None:
+        for question in self._queue:
+            self.server.send(question.client, Failed(id=question.request.id, sentence=why))
+        self._queue.clear()
+
+    def turn(self, budget_s: float | None) -> None:
+        """Work on the first question for at most `budget_s` seconds, one token at least; None: one token.
+
+        Without training there is no need for a budget, and after each token requests are looked at again.
+        """
+        question = self._queue[0]
+        deadline = time.perf_counter() + (budget_s or 0.0)
+        while True:
+            try:
+                if question.answer is None:
+                    self._begin(question)
+                self._one_token(question)
+            except StopIteration:
+                self._finish(question)
+                return
+            except Exception as error:
+                self._fail(question, error)
+                return
+            if time.perf_counter() >= deadline or not self.server.inbox.empty():
+                return
+
+    def _begin(self, question: Question) -> None:
+        request, lm = question.request, self.model()
+        adapter, question.step = self._speaker(request, lm)
+        ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt)
+        question.answer = Answer(lm, ids, request.sampling, adapter)
+        question.pieces = question.answer.pieces()
+        started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids))
+        self.server.send(question.client, started)
+
+    def _one_token(self, question: Question) -> None:
+        piece = next(question.pieces)
+        if not question.first_token_s:
+            question.first_token_s = time.perf_counter() - question.arrived
+        if piece:
+            self.server.send(question.client, Piece(id=question.request.id, text=piece))
+
+    def _finish(self, question: Question) -> None:
+        """Ended by itself, or cancelled."""
+        self._queue.remove(question)
+        answer = question.answer
+        reply = Generated(
+            id=question.request.id,
+            text=answer.text if answer else "",
+            step=question.step,
+            prompt_tokens=len(answer.ids) if answer else 0,
+            new_tokens=len(answer.tokens) if answer else 0,
+            tokens_per_s=answer.tokens_per_s if answer else 0.0,
+            first_token_s=question.first_token_s,
+            finish=answer.finish if answer else "cancelled",
+        )
+        self._keep(question, reply)
+        self.server.send(question.client, reply)
+
+    def _fail(self, question: Question, error: Exception) -> None:
+        self._queue.remove(question)
+        kind = "bad_input" if isinstance(error, BadInput) else "failed"
+        sentence = str(error) if isinstance(error, LoraLabError) else f"no answer: {type(error).__name__}: {error}"
+        self.server.send(question.client, Failed(id=question.request.id, sentence=sentence, kind=kind))  # type: ignore[arg-type]
+
+    # ---- who speaks
+
+    def _speaker(self, request: Generate, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
+        """The adapter to answer with, and the step it is pinned to while it is being trained. Raises BadInput."""
+        training = self.runs.training
+        run = open_run(Path(request.run)) if request.run else training.run if training else None
+        if request.speaker == "base":
+            if self.full:
+                raise BadInput("all weights of this model are being trained, so there is no base to ask in this engine")
+            return None, None
+        if request.speaker != "lora":
+            return self._resident_adapter(Path(request.speaker), lm), None
+        if run is None:
+            raise BadInput("there is no run whose adapter could answer; train one or name an adapter directory")
+        if training and training.run == run and training.trainer:
+            adapter = training.trainer.adapter
+            return (adapter.snapshot() if adapter else None), training.step
+        return self._finished_run(run, lm)
+
+    def _finished_run(self, run: RunDirectory, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
+        if self.full:
+            return None, None
+        if (run.adapter / CONFIG).is_file():
+            return self._resident_adapter(run.adapter, lm), None
+        if checkpoint := latest_checkpoint(run.checkpoints):
+            return self._resident_adapter(checkpoint.path, lm), checkpoint.step
+        raise BadInput(f"{run.path} has no adapter yet: its first step is still to come")
+
+    def _resident_adapter(self, directory: Path, lm: LoadedModel) -> Adapter:
+        """Read once and kept; read again when the directory was written anew."""
+        place = directory.expanduser().resolve()
+        written = (place / CONFIG).stat().st_mtime_ns if (place / CONFIG).is_file() else 0
+        key = (str(place), written)
+        if key not in self._resident:
+            self._resident[key] = load_adapter(lm.model, place)
+        return self._resident[key]
+
+    def _keep(self, question: Question, reply: Generated) -> None:
+        """The exchange, in the run's chat.jsonl. A full disk costs the record, not the answer."""
+        request = question.request
+        training = self.runs.training
+        run = RunDirectory(Path(request.run)) if request.run else training.run if training else None
+        if run is None or question.answer is None or not run.path.is_dir():
+            return
+        asked = {"messages": request.messages} if request.messages is not None else {"prompt": request.prompt}
+        said = {"text": reply.text, "step": reply.step, "finish": reply.finish, "new_tokens": reply.new_tokens}
+        line = json.dumps({"time": time.time(), "speaker": request.speaker, **asked, **said}, ensure_ascii=False)
+        try:
+            with run.chat_path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            print(f"the conversation could not be kept in {run.chat_path}: {error}")

@@ -1,0 +1,106 @@
+"""One answer, token by token: whoever drives it may do other work between two tokens."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+
+from loralab_core.errors import BadInput
+from loralab_core.inference.kv_cache import KVCache
+from loralab_core.inference.sampling import Sampler
+from loralab_core.lora.adapter import Adapter
+from loralab_core.lora.loaded import LoadedModel
+from loralab_core.wire.messages import Sampling
+
+Finish = Literal["eos", "length", "context", "cancelled"]
+
+
+def prompt_ids(
+    lm: LoadedModel, *, messages: Sequence[dict[str, Any]] | None = None, prompt: str | None = None
+) -> list[int]:
+    """Token ids of a conversation (rendered by the model's template) or of a text to continue. Raises BadInput."""
+    if (messages is None) == (prompt is None):
+        raise BadInput("give either messages or a prompt")
+    tokenizer = lm.text()
+    if messages is not None:
+        ids = tokenizer.encode_chat(list(messages))
+    else:
+        # a BOS is wanted before the text, an EOS behind it would end the text that is to be continued
+        ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt or "", special=False)]
+    context = lm.model.config.context
+    if len(ids) >= context:
+        raise BadInput(f"the prompt has {len(ids)} tokens, this model reads {context}; shorten it or start anew")
+    if not ids:
+        raise BadInput("the prompt is empty and this model has no token to begin with; type something")
+    return ids
+
+
+class Answer:
+    """An answer in the making. `pieces()` yields text (often empty) after each token; the fields tell how it stands."""
+
+    def __init__(self, lm: LoadedModel, ids: Sequence[int], sampling: Sampling, adapter: Adapter | None = None):
+        """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained."""
+        self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
+        self.tokens: list[int] = []
+        self.text = ""
+        self.finish: Finish = "cancelled"
+        self.seconds = 0.0  # spent on new tokens, the reading of the prompt and pauses between tokens excluded
+
+    @property
+    def tokens_per_s(self) -> float:
+        return len(self.tokens) / self.seconds if self.seconds > 0 else 0.0
+
+    def pieces(self) -> Iterator[str]:
+        """The first `next` reads the prompt and draws the first token; each further one draws one more."""
+        model, tokenizer = self.lm.model, self.lm.text()
+        cache = KVCache(model.config, model.dtype, model.device)
+        sampler, stream = Sampler(self.sampling), tokenizer.stream()
+        feed = self.ids
+        while True:
+            began = time.perf_counter()
+            token = sampler.draw(self._logits(feed, cache))
+            self.seconds += 0.0 if feed is self.ids else time.perf_counter() - began
+            if (finish := self._finished(token, cache)) is not None:
+                self.finish = finish
+                break
+            self.tokens.append(token)
+            feed = [token]
+            yield self._said(stream.push(token))
+        yield self._said(stream.flush())
+
+    def _said(self, piece: str) -> str:
+        self.text += piece
+        return piece
+
+    def _logits(self, feed: list[int], cache: KVCache) -> torch.Tensor:
+        """[vocab] behind the last of `feed`."""
+        ids = torch.tensor([feed], device=self.lm.device)
+        with torch.no_grad(), self.lm.using(self.adapter):
+            hidden = self.lm.model.hidden(ids, cache=cache)[:, -1:]
+            return self.lm.model.logits(hidden)[0, 0]
+
+    def _finished(self, token: int, cache: KVCache) -> Finish | None:
+        if token in self.lm.text().eos_ids:
+            return "eos"
+        if len(self.tokens) >= self.sampling.max_new_tokens:
+            return "length"
+        return "context" if cache.length >= self.lm.model.config.context else None
+
+
+def generate(
+    lm: LoadedModel,
+    prompt: str | Sequence[dict[str, Any]],
+    *,
+    temperature: float = 0.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    max_new_tokens: int = 256,
+) -> Iterator[str]:
+    """Text pieces of an answer by the model as it is switched now (`lm.use`). `prompt`: a text or chat messages."""
+    chat = None if isinstance(prompt, str) else prompt
+    ids = prompt_ids(lm, messages=chat, prompt=prompt if isinstance(prompt, str) else None)
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
+    adapter = lm.adapters[lm.current] if lm.current is not None else None
+    yield from (piece for piece in Answer(lm, ids, sampling, adapter).pieces() if piece)

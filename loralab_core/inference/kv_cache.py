@@ -1,0 +1,43 @@
+"""The keys and values of what was read and said so far, in buffers that double when they are full."""
+
+import torch
+from torch import Tensor
+
+from loralab_core.architecture.config import DecoderConfig
+
+FIRST_CAPACITY = 256  # tokens
+
+
+class KVCache:
+    """One sequence's (or batch's) memory. `length` tokens are remembered; it grows when the last layer has appended."""
+
+    def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device, batch: int = 1):
+        self.length = self.capacity = 0
+        self._layers = config.layers
+        self._shape = (batch, config.kv_heads, config.head_dim)
+        self._how = {"dtype": dtype, "device": device}
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """key, value [batch, time, kv_heads, D] → views [batch, length + time, kv_heads, D]."""
+        end = self.length + key.shape[1]
+        if end > self.capacity:
+            self._grow(end)
+        for buffer, new in ((self._keys[layer], key), (self._values[layer], value)):
+            buffer[:, self.length : end] = new
+        if layer == self._layers - 1:
+            self.length = end
+        return self._keys[layer][:, :end], self._values[layer][:, :end]
+
+    def _grow(self, wanted: int) -> None:
+        self.capacity = max(FIRST_CAPACITY, 2 * self.capacity, wanted)
+        self._keys = self._moved(self._keys)
+        self._values = self._moved(self._values)
+
+    def _moved(self, old: list[Tensor]) -> list[Tensor]:
+        batch, heads, width = self._shape
+        new = [torch.empty(batch, self.capacity, heads, width, **self._how) for _ in range(self._layers)]  # type: ignore[call-overload]
+        for before, after in zip(old, new, strict=False):
+            after[:, : self.length] = before[:, : self.length]
+        return new

@@ -1,0 +1,132 @@
+"""An adapter: low-rank weights for some projections of one model. Switching adapters sets pointers, nothing is copied.
+
+W stays frozen; the projection computes W·x + scale·B·A·x with A [rank, in], B [out, rank] (arXiv:2106.09685).
+B starts at zero, so a fresh adapter changes nothing; A starts uniform as nn.Linear does, drawn from a seed.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from loralab_core.errors import BadInput
+from loralab_core.models.decoder import Decoder, Linear
+from loralab_core.ops import Lora
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """What adapter_config.json says of an adapter; `targets` are checkpoint module names such as "q_proj"."""
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    dropout: float = 0.0
+    rank_stabilised: bool = False  # scale alpha/sqrt(rank) instead of alpha/rank (arXiv:2312.03732)
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    base_model: str | None = None
+
+    def scale(self, rank: int, alpha: float) -> float:
+        return alpha / math.sqrt(rank) if self.rank_stabilised else alpha / rank
+
+
+@dataclass
+class Adapter:
+    """`layers` maps a projection's checkpoint path ("model.layers.0.self_attn.q_proj") to its weights."""
+
+    settings: LoraSettings
+    layers: dict[str, Lora]
+
+    def parameters(self) -> list[Tensor]:
+        """A and B of every layer, in the model's order."""
+        return [tensor for lora in self.layers.values() for tensor in (lora.a, lora.b)]
+
+    def parameter_count(self) -> int:
+        return sum(tensor.numel() for tensor in self.parameters())
+
+    def snapshot(self) -> "Adapter":
+        """A copy that training no longer changes; megabytes, so cheap enough for every answer."""
+        frozen = {
+            path: replace(lora, a=lora.a.detach().clone(), b=lora.b.detach().clone(), seed=None)
+            for path, lora in self.layers.items()
+        }
+        return Adapter(self.settings, frozen)
+
+    def set_dropout_seed(self, seed: int | None) -> None:
+        """Give every layer its own mask for this micro-batch; None switches dropout off."""
+        for number, lora in enumerate(self.layers.values()):
+            lora.seed = None if seed is None or lora.dropout == 0.0 else _mix(seed, number)
+
+
+def _mix(*counters: int) -> int:
+    """A 63-bit seed that depends on every counter (splitmix64's finaliser, folded over them)."""
+    state = 0
+    for counter in counters:
+        state = (state + counter + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+counter_seed = _mix
+
+
+def projections(model: Decoder) -> Iterator[Linear]:
+    """Every linear projection of the layers, in order. The head is not one: adapters leave it alone."""
+    for module in model.layers.modules():
+        if isinstance(module, Linear):
+            yield module
+
+
+def find_targets(model: Decoder, targets: str) -> dict[str, Linear]:
+    """The projections that `targets` names: "all", "attention", "mlp", or names separated by commas.
+
+    A name matches a projection's last part ("q_proj") or its whole path or a dotted end of it. Raises BadInput that
+    lists what the model has when a name matches nothing.
+    """
+    every = {linear.path: linear for linear in projections(model)}
+    if targets == "all":
+        return every
+    if targets in ("attention", "mlp"):
+        chosen = {id(linear) for layer in model.layers for linear in getattr(layer, targets).children()}
+        return {path: linear for path, linear in every.items() if id(linear) in chosen}
+    names = [name.strip() for name in targets.split(",") if name.strip()]
+    for name in names:
+        if not any(matches(path, name) for path in every):
+            known = sorted({path.rpartition(".")[2] for path in every})
+            raise BadInput(f"no projection is called {name!r}; this model has {', '.join(known)}")
+    if not names:
+        raise BadInput("no targets given; use all, attention, mlp or names such as q_proj,v_proj")
+    return {path: linear for path, linear in every.items() if any(matches(path, name) for name in names)}
+
+
+def matches(path: str, name: str) -> bool:
+    return path == name or path.endswith(f".{name}")
+
+
+def create_adapter(
+    model: Decoder, *, rank: int, alpha: float, dropout: float = 0.0, targets: str = "all", seed: int = 0
+) -> Adapter:
+    """A fresh float32 adapter for the named projections, the same for the same seed. Raises as find_targets does."""
+    chosen = find_targets(model, targets)
+    names = tuple(sorted({path.rpartition(".")[2] for path in chosen}))
+    settings = LoraSettings(rank, alpha, names, dropout)
+    generator = torch.Generator().manual_seed(counter_seed(seed, 1))
+    layers = {}
+    for path, linear in chosen.items():
+        bound = 1 / math.sqrt(linear.in_features)  # kaiming_uniform_(a=√5), PEFT's and nn.Linear's choice
+        a = torch.empty(rank, linear.in_features).uniform_(-bound, bound, generator=generator)
+        b = torch.zeros(linear.out_features, rank)
+        layers[path] = Lora(a.to(model.device), b.to(model.device), settings.scale(rank, alpha), dropout)
+    return Adapter(settings, layers)
+
+
+def use_adapter(model: Decoder, adapter: Adapter | None) -> None:
+    """Point every projection at its weights in `adapter`, or at none."""
+    layers = adapter.layers if adapter else {}
+    for linear in projections(model):
+        linear.lora = layers.get(linear.path)

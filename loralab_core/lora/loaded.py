@@ -1,0 +1,81 @@
+"""An opened model: the decoder, its tokenizer and the adapters resident on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from loralab_core.architecture.counts import parameter_count
+from loralab_core.architecture.families import read_config
+from loralab_core.catalog.hub import resolve_model
+from loralab_core.errors import BadInput
+from loralab_core.hardware.devices import resolve_base, resolve_device
+from loralab_core.lora.adapter import Adapter, use_adapter
+from loralab_core.lora.peft_files import load_adapter
+from loralab_core.models.decoder import Decoder
+from loralab_core.models.loading import Progress, load_decoder
+from loralab_core.text.tokenizer import Tokenizer
+
+
+@dataclass
+class LoadedModel:
+    """`lm.model(ids)` → logits; `attach` makes an adapter resident, `use` switches to it or (None) to the base."""
+
+    model: Decoder
+    tokenizer: Tokenizer | None  # None: the directory has none, so only token ids can be used
+    directory: Path
+    base: str
+    device: torch.device
+    adapters: dict[str, Adapter] = field(default_factory=dict)
+    current: str | None = None
+
+    def attach(self, adapter_dir: str | Path, name: str = "default") -> Adapter:
+        """Read a PEFT directory and keep it under `name`; switched on with `use(name)`. Raises BadInput."""
+        adapter = load_adapter(self.model, Path(adapter_dir))
+        self.add(adapter, name)
+        return adapter
+
+    def add(self, adapter: Adapter, name: str = "default") -> None:
+        self.adapters[name] = adapter
+        if self.current == name:
+            use_adapter(self.model, adapter)
+
+    def detach(self, name: str) -> None:
+        if self.current == name:
+            self.use(None)
+        self.adapters.pop(name, None)
+
+    def use(self, name: str | None) -> None:
+        """Answer with this adapter from now on; None is the base model. Raises BadInput for an unknown name."""
+        if name is not None and name not in self.adapters:
+            raise BadInput(f"no adapter is called {name!r}; resident are {', '.join(self.adapters) or 'none'}")
+        use_adapter(self.model, self.adapters[name] if name is not None else None)
+        self.current = name
+
+    @contextmanager
+    def using(self, adapter: Adapter | None) -> Iterator[None]:
+        """Switch for a moment, then back: how an answer is made between two micro-batches of training."""
+        use_adapter(self.model, adapter)
+        try:
+            yield
+        finally:
+            use_adapter(self.model, self.adapters[self.current] if self.current is not None else None)
+
+    def text(self) -> Tokenizer:
+        """The tokenizer. Raises BadInput where the model directory has none."""
+        if self.tokenizer is None:
+            raise BadInput(f"{self.directory} has no tokenizer.json; copy the tokenizer files into the directory")
+        return self.tokenizer
+
+
+def load(model: str | Path, base: str = "auto", device: str = "auto", progress: Progress | None = None) -> LoadedModel:
+    """Open a model directory or Hub id. `base`: auto, fp32 or bf16. Raises BadInput for what cannot be opened."""
+    directory = resolve_model(str(model))
+    config = read_config(directory)
+    where = torch.device(resolve_device(device))
+    precision = resolve_base(base, str(where), parameter_count(config))
+    tokenizer = Tokenizer.load(directory) if (directory / "tokenizer.json").is_file() else None
+    decoder = load_decoder(directory, precision, where, progress)
+    return LoadedModel(decoder, tokenizer, directory, precision, where)

@@ -1,0 +1,121 @@
+"""PEFT adapter directories: adapter_config.json and adapter_model.safetensors, written as PEFT writes them."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from loralab_core.errors import BadInput
+from loralab_core.lora.adapter import Adapter, LoraSettings, matches, projections
+from loralab_core.models.decoder import Decoder, Linear
+from loralab_core.models.loading import read_tensors
+from loralab_core.ops import Lora
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+T = TypeVar("T", int, float)
+PREFIX = "base_model.model."
+
+
+def save_adapter(adapter: Adapter, directory: Path, base_model: str) -> None:
+    """Write the two files. Raises OSError (no space, read-only); the caller makes the directory appear atomically."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for path, lora in adapter.layers.items():
+        tensors[f"{PREFIX}{path}.lora_A.weight"] = lora.a.detach().float().cpu().contiguous()
+        tensors[f"{PREFIX}{path}.lora_B.weight"] = lora.b.detach().float().cpu().contiguous()
+    save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+    settings = json.dumps(_config_json(adapter.settings, base_model), indent=2, sort_keys=True)
+    (directory / CONFIG).write_text(settings + "\n", encoding="utf-8")
+
+
+def _config_json(settings: LoraSettings, base_model: str) -> dict[str, Any]:
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "inference_mode": True,
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "target_modules": sorted(settings.targets),
+        "use_rslora": settings.rank_stabilised,
+        "rank_pattern": settings.rank_pattern,
+        "alpha_pattern": settings.alpha_pattern,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "modules_to_save": None,
+        "layers_to_transform": None,
+        "layers_pattern": None,
+    }
+
+
+def load_adapter(model: Decoder, directory: Path) -> Adapter:
+    """Read a PEFT directory onto `model`. Raises BadInput when it is damaged, of another kind, or for another model."""
+    config_path, weights_path = directory / CONFIG, directory / WEIGHTS
+    if not config_path.is_file():
+        raise BadInput(f"{directory} has no {CONFIG}, so it is not a PEFT adapter directory")
+    if not weights_path.is_file():
+        raise BadInput(f"{directory} has no {WEIGHTS}; pickled adapters (adapter_model.bin) are never opened")
+    settings = _settings(config_path)
+    tensors = dict(read_tensors(weights_path))
+    layers = {}
+    for linear in projections(model):
+        names = [f"{PREFIX}{linear.path}.lora_{half}.weight" for half in "AB"]
+        if not any(name in tensors for name in names):
+            continue
+        if not all(name in tensors for name in names):
+            raise BadInput(f"{weights_path} has only one of the two matrices of {linear.path}; it is damaged")
+        a, b = (tensors.pop(name).to(model.device, torch.float32) for name in names)
+        layers[linear.path] = _layer(linear, a, b, settings, weights_path)
+    if tensors:
+        raise BadInput(
+            f"{weights_path} is for another model: {len(tensors)} tensors have no place here, "
+            f"for instance {min(tensors)}"
+        )
+    if not layers:
+        raise BadInput(f"{weights_path} holds no adapter weights")
+    return Adapter(settings, layers)
+
+
+def _settings(path: Path) -> LoraSettings:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        rank, alpha, targets = int(raw["r"]), float(raw["lora_alpha"]), raw["target_modules"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is not a valid PEFT LoRA configuration ({error!r})") from None
+    kind = raw.get("peft_type")
+    if kind != "LORA" or raw.get("use_dora") or raw.get("bias", "none") != "none" or raw.get("modules_to_save"):
+        what = "DoRA" if raw.get("use_dora") else "bias" if raw.get("bias", "none") != "none" else kind
+        what = "modules_to_save" if raw.get("modules_to_save") else what
+        raise BadInput(f"{path}: adapters of kind {what} cannot be opened, only plain LoRA")
+    if (task := raw.get("task_type")) not in (None, "CAUSAL_LM"):
+        raise BadInput(f"{path}: this adapter is for the task {task}, only CAUSAL_LM adapters can be opened")
+    return LoraSettings(
+        rank=rank,
+        alpha=alpha,
+        targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        dropout=float(raw.get("lora_dropout") or 0.0),
+        rank_stabilised=bool(raw.get("use_rslora")),
+        rank_pattern=raw.get("rank_pattern") or {},
+        alpha_pattern=raw.get("alpha_pattern") or {},
+        base_model=raw.get("base_model_name_or_path"),
+    )
+
+
+def _layer(linear: Linear, a: Tensor, b: Tensor, settings: LoraSettings, file: Path) -> Lora:
+    rank = _patterned(settings.rank_pattern, linear.path, settings.rank)
+    alpha = _patterned(settings.alpha_pattern, linear.path, settings.alpha)
+    if a.shape != (rank, linear.in_features) or b.shape != (linear.out_features, rank):
+        raise BadInput(
+            f"{file} is for another model: {linear.path} has A {list(a.shape)} and B {list(b.shape)}, this model and "
+            f"rank need {[rank, linear.in_features]} and {[linear.out_features, rank]}"
+        )
+    return Lora(a, b, settings.scale(rank, alpha), settings.dropout)
+
+
+def _patterned(pattern: dict[str, T], path: str, default: T) -> T:
+    return next((value for name, value in pattern.items() if matches(path, name)), default)

@@ -1,0 +1,132 @@
+"""Weights from a Hugging Face directory into a Decoder, one tensor at a time.
+
+Safetensors files are memory-mapped, and each tensor is copied straight into its place in the wanted dtype, so peak
+memory is the result plus one tensor. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from loralab_core.architecture.config import DecoderConfig
+from loralab_core.architecture.families import read_config
+from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.models.decoder import Decoder
+
+Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def load_decoder(model_dir: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
+    """A frozen Decoder in `base` precision ("fp32" or "bf16") on `device`.
+
+    Raises BadInput for a missing shard, a damaged file, and weights that do not match config.json.
+    """
+    config = read_config(model_dir)
+    with torch.device("meta"):
+        model = Decoder(config)
+    model.to_empty(device=device).to(DTYPES[base])
+    if config.tied_head:
+        model.head.weight = model.embedding.weight  # to_empty gave each its own memory
+    _fill(model, model_dir, progress)
+    return model.eval()
+
+
+def _fill(model: Decoder, model_dir: Path, progress: Progress | None) -> None:
+    wanted = checkpoint_tensors(model)
+    files = weight_files(model_dir)
+    total, done = sum(file.stat().st_size for file in files), 0
+    found: set[str] = set()
+    for file in files:
+        for name, tensor in read_tensors(file, wanted.__contains__):
+            _copy(tensor, wanted[name], name, file)
+            found.add(name)
+            done += tensor.numel() * tensor.element_size()
+            if progress:
+                progress(min(done, total), total, f"reading {file.name}")
+    if missing := sorted(set(wanted) - found):
+        raise BadInput(
+            f"{model_dir}: the weights do not match config.json, {len(missing)} tensors are missing, "
+            f"for instance {missing[0]}; download the model again"
+        )
+    if progress:
+        progress(total, total, "ready")
+
+
+@torch.no_grad()
+def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
+    if tensor.shape != place.shape:
+        raise BadInput(
+            f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(place.shape)}; "
+            f"the two do not belong together"
+        )
+    if not tensor.dtype.is_floating_point:
+        raise BadInput(f"{file}: {name} is stored as {tensor.dtype}, not as floats; use the unquantised model")
+    place.copy_(tensor)
+
+
+def checkpoint_tensors(model: Decoder) -> dict[str, Tensor]:
+    """Checkpoint tensor name → parameter. A tied head is filled through the embedding."""
+    named = {}
+    for path, parameter in model.named_parameters(remove_duplicate=True):
+        module, _, leaf = path.rpartition(".")
+        named[f"{checkpoint_name(model.config, module)}.{leaf}"] = parameter.data
+    return named
+
+
+def checkpoint_name(config: DecoderConfig, module: str) -> str:
+    """Our module path ("layers.3.attention.query") as the checkpoint calls it."""
+    parts = module.split(".")
+    if parts[0] == "layers":
+        return config.names[".".join(["layers", "{}", *parts[2:]])].format(parts[1])
+    return config.names[module]
+
+
+def weight_files(model_dir: Path) -> list[Path]:
+    """The safetensors files of a model, by the index where it is split. Raises BadInput when one is missing."""
+    single, index = model_dir / "model.safetensors", model_dir / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BadInput(f"{index} is not a valid safetensors index; download it again") from None
+        for name in names:
+            if not isinstance(name, str) or Path(name).name != name:
+                raise BadInput(f"{index} names a file outside the model directory: {name!r}")
+            if not (model_dir / name).is_file():
+                raise BadInput(f"{model_dir / name} is missing (listed in {index.name}); download the model again")
+        return [model_dir / name for name in names]
+    if any(model_dir.glob("*.bin")) or any(model_dir.glob("*.pt*")):
+        raise BadInput(f"{model_dir} has only pickled weights, which are never opened; use a safetensors copy")
+    raise BadInput(f"{model_dir} has no model.safetensors and no model.safetensors.index.json")
+
+
+def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) pairs of the file's wanted tensors, memory-mapped. Raises BadInput when the file is damaged."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 (not a dict)
+                if wanted(name):
+                    yield name, opened.get_tensor(name)
+    except SafetensorError as error:
+        raise BadInput(f"{file} is damaged or cut short ({error}); download it again") from None
+    except OSError as error:
+        raise BadInput(explain_os_error(error, f"read {file}")) from None
+
+
+def fingerprint(model_dir: Path) -> str:
+    """Which weights these are, cheaply: sha256 hex of config.json and of every file's size and safetensors header."""
+    digest = hashlib.sha256((model_dir / "config.json").read_bytes())
+    for file in weight_files(model_dir):
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            digest.update(f"{file.name} {file.stat().st_size} ".encode() + opened.read(min(length, 64 << 20)))
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""Causal grouped-query attention over packed rows: a token sees its own document's past and nothing else.
+
+Notable:
+- An AttentionPlan is made once a step from the documents' borders and shared by every layer.
+- On a CPU each document is attended to on its own (no mask, no wasted half), and the backward pass recomputes the
+  probabilities block by block of 128 queries (FlashAttention, arXiv:2205.14135, at the size a cache holds). PyTorch's
+  own CPU backward takes about three times as long in float32.
+- Elsewhere, and where a sliding window bites, one boolean mask goes to scaled_dot_product_attention.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 128  # queries of one backward block: scores of a block stay in a core's cache
+
+Segment = tuple[slice, int, int]  # rows, first position, end position
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """Who sees whom: `segments` (plain causal runs) or `mask` (True: may look); with neither, everyone sees all."""
+
+    segments: tuple[Segment, ...] = ()
+    mask: Tensor | None = None  # bool [batch or 1, 1, queries, keys]
+
+    @staticmethod
+    def packed(
+        documents: list[list[tuple[int, int]]], time: int, device: torch.device, window: int | None = None
+    ) -> "AttentionPlan":
+        """`documents[row]` lists the (start, end) of each document of that row; the rest is padding."""
+        longest = max((end - start for row in documents for start, end in row), default=0)
+        alike = all(row == documents[0] for row in documents)
+        if window is None or longest <= window:
+            if alike:
+                return AttentionPlan(tuple((slice(0, len(documents)), s, e) for s, e in documents[0]))
+            if device.type == "cpu":
+                return AttentionPlan(tuple((slice(r, r + 1), s, e) for r, row in enumerate(documents) for s, e in row))
+        owner = torch.full((len(documents), time), -1)
+        for row, spans in enumerate(documents):
+            for number, (start, end) in enumerate(spans):
+                owner[row, start:end] = number
+        same = owner[:, :, None] == owner[:, None, :]
+        return AttentionPlan(mask=(same & _causal(time, 0, window)).unsqueeze(1).to(device))
+
+    @staticmethod
+    def cached(past: int, time: int, device: torch.device, window: int | None = None) -> "AttentionPlan":
+        """`time` new tokens behind `past` remembered ones, all of one document."""
+        if past == 0 and (window is None or time <= window):
+            return AttentionPlan(((slice(None), 0, time),))
+        if time == 1 and (window is None or past < window):
+            return AttentionPlan()
+        return AttentionPlan(mask=_causal(time, past, window)[None, None].to(device))
+
+
+def _causal(time: int, past: int, window: int | None) -> Tensor:
+    """bool [time, past + time]; position i of the new ones stands at past + i."""
+    query = torch.arange(past, past + time)[:, None]
+    key = torch.arange(past + time)[None]
+    seen = key <= query
+    return seen if window is None else seen & (key > query - window)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
+    """q [batch, queries, heads, D], k and v [batch, keys, kv_heads, D] → [batch, queries, heads · D]."""
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    if plan.mask is not None or not plan.segments:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=plan.mask, enable_gqa=True)
+    elif q.device.type == "cpu":
+        out = _SegmentAttention.apply(q, k, v, plan.segments)
+    else:
+        out = _by_segment(q, k, v, plan.segments)
+    return out.transpose(1, 2).flatten(2)
+
+
+def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:
+    """Rows share their borders here, so the pieces are simply joined again; padding stays zero."""
+    parts, done = [], 0
+    for rows, start, end in segments:
+        part = (rows, slice(None), slice(start, end))
+        parts.append(F.scaled_dot_product_attention(q[part], k[part], v[part], is_causal=True, enable_gqa=True))
+        done = end
+    if done < q.shape[2]:
+        parts.append(torch.zeros_like(q[:, :, done:]))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+
+class _SegmentAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:  # type: ignore[override]
+        batch, heads, time, width = q.shape
+        share = heads // k.shape[1]
+        # stored [batch, time, heads, width], as the projections before and after want it
+        out = q.new_zeros(batch, time, heads, width).transpose(1, 2)
+        log_sums = []
+        for rows, start, end in segments:
+            part = (rows, slice(None), slice(start, end))
+            keys, values = (x[part].repeat_interleave(share, 1) for x in (k, v))
+            piece, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                q[part], keys, values, is_causal=True
+            )
+            out[part] = piece
+            log_sums.append(log_sum)  # [rows, heads, end - start]
+        ctx.save_for_backward(q, k, v, out, *log_sums)
+        ctx.segments = segments
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        q, k, v, out, *log_sums = ctx.saved_tensors
+        delta = (dout.float() * out.float()).sum(-1)  # [batch, heads, time]
+        dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))
+        for (rows, start, end), log_sum in zip(ctx.segments, log_sums, strict=True):
+            part = (rows, slice(None), slice(start, end))
+            dq[part], dk[part], dv[part] = _segment_backward(
+                q[part], k[part], v[part], dout[part], log_sum, delta[part]
+            )
+        return dq, dk, dv, None
+
+
+def _segment_backward(
+    q: Tensor, k: Tensor, v: Tensor, dout: Tensor, log_sum: Tensor, delta: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of one causal run. q, dout [rows, heads, time, D]; k, v [rows, kv_heads, time, D].
+
+    The heads that share a key head are stacked as extra queries, so keys are never repeated.
+    """
+    rows, heads, time, width = q.shape
+    kv_heads, scale, dtype = k.shape[1], width**-0.5, q.dtype
+    groups, share = rows * kv_heads, heads // kv_heads
+    q, dout = (x.reshape(groups, share, time, width) for x in (q, dout))
+    log_sum, delta = (x.float().reshape(groups, share, time) for x in (log_sum, delta))
+    k, v = (x.reshape(groups, time, width) for x in (k, v))
+    dq = torch.empty_like(q)
+    dk, dv = (torch.zeros(groups, time, width, device=q.device) for _ in range(2))  # float32 sums over blocks
+    for start in range(0, time, BLOCK):
+        end = min(start + BLOCK, time)
+        count = share * (end - start)
+        query = q[:, :, start:end].reshape(groups, count, width)
+        dblock = dout[:, :, start:end].reshape(groups, count, width)
+        scores = (query @ k[:, :end].transpose(1, 2)).float().view(groups, share, end - start, end)
+        probability = scores.mul_(scale).sub_(log_sum[:, :, start:end, None]).exp_()
+        future = torch.ones(end - start, end - start, dtype=torch.bool, device=q.device).triu(1)
+        probability[..., start:].masked_fill_(future, 0.0)
+        dprobability = (dblock @ v[:, :end].transpose(1, 2)).float().view_as(probability)
+        dv[:, :end] += probability.to(dtype).view(groups, count, end).transpose(1, 2) @ dblock
+        dscores = dprobability.sub_(delta[:, :, start:end, None]).mul_(probability).mul_(scale)
+        dscores = dscores.to(dtype).view(groups, count, end)
+        dq[:, :, start:end] = (dscores @ k[:, :end]).view(groups, share, end - start, width)
+        dk[:, :end] += dscores.transpose(1, 2) @ query
+    shape = (rows, kv_heads, time, width)
+    return dq.view(rows, heads, time, width), dk.to(dtype).view(shape), dv.to(dtype).view(shape)

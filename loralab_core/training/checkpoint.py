@@ -1,0 +1,81 @@
+"""Checkpoints: the trained tensors, the optimiser's state and the counters, from which training goes on bit for bit.
+
+A checkpoint of an adapter run is itself a PEFT directory; one of a full run is a Hugging Face model directory.
+The learning rate, the data order and every random draw are functions of the step number, so they need no state.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from loralab_core.errors import LoraLabError
+from loralab_core.lora.peft_files import load_adapter, save_adapter
+from loralab_core.models.loading import checkpoint_tensors, read_tensors
+from loralab_core.training.trainer import Trainer
+
+OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def save_checkpoint(trainer: Trainer, directory: Path, validation_loss: float | None) -> None:
+    """Fill `directory` (the caller makes it appear atomically). Raises OSError when the disk refuses."""
+    save_weights(trainer, directory)
+    moments = {
+        f"{name}.{moment}": state[moment].detach().cpu().contiguous()
+        for name, tensor in trainer.named.items()
+        if (state := trainer.optimizer.state.get(tensor))
+        for moment in MOMENTS
+    }
+    save_file(moments, directory / OPTIMIZER)
+    state = {
+        "step": trainer.step,
+        "tokens": trainer.tokens,
+        "seconds": trainer.seconds,
+        "validation_loss": validation_loss,
+    }
+    (directory / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+
+def save_weights(trainer: Trainer, directory: Path) -> None:
+    """The adapter as PEFT has it, or all weights as a model directory."""
+    source = trainer.lm.directory
+    if trainer.adapter is not None:
+        save_adapter(trainer.adapter, directory, base_model=trainer.config.model)
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu() for name, tensor in checkpoint_tensors(trainer.lm.model).items()}
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    for pattern in ("*config.json", "tokenizer*", "special_tokens_map.json", "chat_template.jinja"):
+        for file in source.glob(pattern):
+            shutil.copyfile(file, directory / file.name)
+
+
+def load_checkpoint(trainer: Trainer, directory: Path) -> None:
+    """Put a checkpoint's tensors, moments and counters into `trainer`. Raises BadInput when a file is damaged."""
+    model, device = trainer.lm.model, trainer.lm.device
+    with torch.no_grad():
+        if trainer.adapter is not None:
+            saved = load_adapter(model, directory)
+            for path, lora in trainer.adapter.layers.items():
+                lora.a.copy_(saved.layers[path].a)
+                lora.b.copy_(saved.layers[path].b)
+        else:
+            places = checkpoint_tensors(model)
+            for name, tensor in read_tensors(directory / "model.safetensors"):
+                places[name].copy_(tensor)
+    moments = dict(read_tensors(directory / OPTIMIZER))
+    for name, tensor in trainer.named.items():
+        if f"{name}.step" in moments:
+            found = {moment: moments[f"{name}.{moment}"] for moment in MOMENTS}
+            # cloned: a mapped tensor would keep writing into a file that may be retired
+            trainer.optimizer.state[tensor] = {moment: value.clone().to(device) for moment, value in found.items()}
+    try:
+        state = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        trainer.step, trainer.tokens, trainer.seconds = state["step"], state["tokens"], state["seconds"]
+    except (OSError, ValueError, KeyError) as error:
+        raise LoraLabError(
+            f"{directory / STATE} cannot be read ({error}); remove {directory} to use an older one"
+        ) from None

@@ -1,0 +1,206 @@
+"""The training loop: a generator of events. Who drives it (engine, test, notebook) is not its business.
+
+Whatever happened is in the run's events.jsonl before it is yielded. Between micro-batches the generator yields TICK,
+so that its driver can answer a question, look at the clock or ask for a stop.
+"""
+
+from collections.abc import Generator, Iterator
+
+from safetensors import SafetensorError
+
+from loralab_core.errors import BadInput, LoraLabError, explain_os_error
+from loralab_core.files import write_directory_atomic
+from loralab_core.lora.loaded import LoadedModel, load
+from loralab_core.models.loss import evaluate_windows
+from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
+from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.directory import RunDirectory, create_run
+from loralab_core.runs.events import Event, EventLog, live, read
+from loralab_core.runs.owner import claim, release
+from loralab_core.text.errors import Cancelled
+from loralab_core.training.checkpoint import save_checkpoint, save_weights
+from loralab_core.training.environment import set_up_arithmetic
+from loralab_core.training.memory import reset_peak
+from loralab_core.training.prepare import Prepared, prepare_run
+from loralab_core.training.report import Clock, eval_event, explain, final_event, prepared_event, step_event
+from loralab_core.training.start import check_unchanged, continuation, make_trainer, record_prepared, settings
+from loralab_core.training.trainer import StepResult, Trainer
+
+TICK: Event = {"event": "tick"}  # between micro-batches; like "tokenizing" it is not written down
+UNUSABLE_STEPS = 10  # steps in a row without a finite gradient after which going on makes no sense
+
+Events = Generator[Event, None, None]
+
+
+def train(config: TrainConfig) -> Iterator[Event]:
+    """Train in this process, in a new run directory; yields its events, the last being done, stopped or failed.
+
+    Raises BadInput or LoraLabError after a failed event.
+    """
+    lm = load(config.model, config.base, config.device)
+    yield from (event for event in Training(create_run(config), lm).events() if event is not TICK)
+
+
+def resume(run: RunDirectory, steps: int | None = None) -> Iterator[Event]:
+    """Go on from the last checkpoint in this process, to `steps` where given. Yields and raises as `train` does."""
+    config, _ = settings(run)
+    lm = load(config.model, config.base, config.device)
+    yield from (event for event in Training(run, lm, extend_to=steps).events() if event is not TICK)
+
+
+class Training:
+    """One run being trained: `events()` is the generator, `stop()` ends it at the next micro-batch."""
+
+    def __init__(self, run: RunDirectory, lm: LoadedModel, extend_to: int | None = None):
+        """Raises LoraLabError when another process writes this run or its files cannot be written."""
+        claim(run)
+        self.run, self.lm, self.extend_to = run, lm, extend_to
+        self.stopping, self.why = False, ""
+        self.trainer: Trainer | None = None
+        self.validation_loss: float | None = None
+        self.unusable = 0
+        try:
+            self.log = EventLog(run.events_path)
+        except OSError as error:
+            release(run)
+            raise LoraLabError(explain_os_error(error, f"write {run.events_path}")) from error
+
+    @property
+    def step(self) -> int:
+        return self.trainer.step if self.trainer else 0
+
+    def stop(self, why: str = "") -> None:
+        self.stopping, self.why = True, why
+
+    def note(self, kind: str) -> Event:
+        """Write down what was done to the run from outside ("paused", "continued"), so that its curve can show it."""
+        return self.log.append({"event": kind, "at_step": self.step})
+
+    def events(self) -> Events:
+        """Everything from here to the end of the run. A failure is an event first and is raised then."""
+        try:
+            yield from self._whole_run()
+        except Cancelled:
+            yield self._final("stopped", self.why or "stopped before the first step")
+        except Exception as error:
+            kind = error.kind if isinstance(error, LoraLabError) else "failed"
+            yield self.log.append({**self._last("failed", explain(error, self.run)), "kind": kind})
+            raise
+        finally:
+            self.log.close()
+            release(self.run)
+
+    def _whole_run(self) -> Events:
+        config, before = settings(self.run)
+        set_up_arithmetic(config, before.get("environment", {}).get("threads"))
+        check_unchanged(config, before, self.lm, self.run)
+        prepared = yield from prepare_run(config, self.lm, lambda: self.stopping)
+        if not before:
+            record_prepared(self.run, prepared, self.lm)
+        past = live(read(self.run.events_path))
+        self.trainer = trainer = make_trainer(prepared, self.lm, self.run, past)
+        if self.extend_to is not None and self.extend_to < trainer.step:
+            raise BadInput(f"{self.run.path} is at step {trainer.step} already; --steps must not be below that")
+        reset_peak(self.lm.device)
+        for event in continuation(trainer, past, before, self.extend_to):
+            yield self.log.append(event)
+        yield self.log.append(prepared_event(trainer, prepared))
+        if trainer.step == 0:
+            yield from self._evaluate(trainer, prepared)
+        yield from self._steps(trainer, prepared)
+        self._write_result(trainer)
+        ended = "done" if trainer.step >= trainer.steps else "stopped"
+        yield self._final(ended, self.why if ended == "stopped" else "")
+
+    def _steps(self, trainer: Trainer, prepared: Prepared) -> Events:
+        config, clock = prepared.config, Clock(trainer)
+        while trainer.step < trainer.steps and not self.stopping:
+            result = yield from self._one_step(trainer)
+            if result is None:
+                break  # asked to stop in the middle: this step's micro-batches have changed nothing yet
+            clock.tick()
+            yield self.log.append(step_event(trainer, result, clock))
+            yield from self._watch(trainer, result)
+            last = trainer.step == trainer.steps
+            if last or trainer.step % (config.eval_every or config.save_every) == 0:
+                yield from self._evaluate(trainer, prepared)
+            if last or trainer.step % config.save_every == 0:
+                yield from self._save(trainer)
+        if self.stopping:
+            yield from self._save(trainer)
+
+    def _one_step(self, trainer: Trainer) -> Generator[Event, None, StepResult | None]:
+        for result in trainer.run_step():
+            yield TICK
+            if result is not None:
+                return result
+            if self.stopping:
+                break
+        return None
+
+    def _watch(self, trainer: Trainer, result: StepResult) -> Events:
+        self.unusable = self.unusable + 1 if result.skipped else 0
+        if result.skipped:
+            yield self._warning(f"step {trainer.step}: the gradient was not finite, so this step changed nothing")
+        if self.unusable >= UNUSABLE_STEPS:
+            raise LoraLabError(
+                f"{UNUSABLE_STEPS} steps in a row had no finite gradient; start again with a lower --lr than "
+                f"{trainer.config.lr:g}"
+            )
+
+    def _evaluate(self, trainer: Trainer, prepared: Prepared) -> Events:
+        """Mean loss over the held-out windows, the same ones each time."""
+        if prepared.validation is None:
+            return
+        total, count, micro = 0.0, 0, prepared.config.micro_batch or 1
+        pieces = evaluate_windows(self.lm.model, prepared.validation, prepared.validation_indices, micro)
+        while not self.stopping:
+            with self.lm.using(trainer.adapter):
+                piece = next(pieces, None)
+            if piece is None:
+                break
+            total, count = total + piece[0], count + piece[1]
+            yield TICK
+        else:
+            return
+        self.validation_loss = total / max(1, count)
+        yield self.log.append(eval_event(trainer.step, self.validation_loss))
+
+    def _save(self, trainer: Trainer) -> Events:
+        """A checkpoint. A disk that refuses costs a warning, not the run; older checkpoints stay as they are."""
+        place = checkpoint_path(self.run.checkpoints, trainer.step)
+        if trainer.step == 0 or place.is_dir():
+            return
+        try:
+            write_directory_atomic(place, lambda path: save_checkpoint(trainer, path, self.validation_loss))
+            yield self.log.append({"event": "checkpoint", "step": trainer.step})
+            self.log.sync()
+            retire_checkpoints(self.run.checkpoints, trainer.config.keep, live(read(self.run.events_path)))
+        except (OSError, SafetensorError) as error:
+            yield self._warning(
+                f"step {trainer.step}: no checkpoint could be written to {self.run.checkpoints} ({_reason(error)}); "
+                f"training goes on, the next is due in {trainer.config.save_every} steps; free some space"
+            )
+
+    def _write_result(self, trainer: Trainer) -> None:
+        place = self.run.adapter if trainer.adapter is not None else self.run.model
+        try:
+            write_directory_atomic(place, lambda path: save_weights(trainer, path))
+        except (OSError, SafetensorError) as error:
+            raise LoraLabError(
+                f"the result could not be written to {place} ({_reason(error)}); free some space, then "
+                f"`loralab resume {self.run.path}` goes on from the last checkpoint"
+            ) from error
+
+    def _warning(self, sentence: str) -> Event:
+        return self.log.append({"event": "warning", "sentence": sentence})
+
+    def _final(self, kind: str, why: str) -> Event:
+        return self.log.append(self._last(kind, why))
+
+    def _last(self, kind: str, why: str) -> Event:
+        return final_event(kind, self.run, self.trainer, self.lm.device, why)
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

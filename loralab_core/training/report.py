@@ -1,0 +1,97 @@
+"""The events of a run: what each says of the trainer at that moment. Units are the contract's (docs/events.md)."""
+
+import math
+import time
+import traceback
+
+import torch
+
+from loralab_core.errors import LoraLabError
+from loralab_core.runs.directory import RunDirectory
+from loralab_core.runs.events import Event
+from loralab_core.training.memory import current_bytes, peak_bytes
+from loralab_core.training.prepare import Prepared
+from loralab_core.training.trainer import StepResult, Trainer
+
+SMOOTHING = 0.9  # of the seconds a step takes, for the ETA
+
+
+class Clock:
+    """Wall time since the first step, earlier sittings included, and how long a step takes lately."""
+
+    def __init__(self, trainer: Trainer):
+        self.trainer, self.before = trainer, trainer.seconds
+        self.began = self.last = time.perf_counter()
+        self.step_seconds = 0.0
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        share = SMOOTHING if self.step_seconds else 0.0
+        self.step_seconds = share * self.step_seconds + (1 - share) * (now - self.last)
+        self.last = now
+        self.trainer.seconds = self.before + now - self.began
+
+
+def step_event(trainer: Trainer, result: StepResult, clock: Clock) -> Event:
+    positions = trainer.config.batch * (trainer.config.seq_len or 1)
+    return {
+        "event": "step",
+        "step": trainer.step,
+        "loss": result.loss,
+        "tokens": trainer.tokens,
+        "tokens_per_s": result.tokens / result.seconds,
+        "lr": result.lr,
+        "eta_s": clock.step_seconds * (trainer.steps - trainer.step),
+        "memory_bytes": current_bytes(trainer.lm.device),
+        "grad_norm": result.grad_norm,
+        "fill": result.tokens / positions,
+    }
+
+
+def prepared_event(trainer: Trainer, prepared: Prepared) -> Event:
+    return {
+        "event": "prepared",
+        "step": trainer.step,
+        "steps": trainer.steps,
+        "batch": prepared.config.batch,
+        "micro_batch": prepared.config.micro_batch,
+        "seq_len": prepared.config.seq_len,
+        "base": prepared.config.base,
+        "trainable_params": trainer.parameter_count,
+        "windows": len(prepared.training),
+        "fill": prepared.training.fill,
+        "corpus": prepared.corpus.format,
+        "notes": list(prepared.corpus.notes),
+    }
+
+
+def eval_event(step: int, loss: float) -> Event:
+    perplexity = math.exp(loss) if loss < 700 else math.inf
+    return {"event": "eval", "step": step, "loss": loss, "perplexity": perplexity}
+
+
+def final_event(kind: str, run: RunDirectory, trainer: Trainer | None, device: torch.device, why: str) -> Event:
+    """`kind`: done, stopped or failed."""
+    event: Event = {
+        "event": kind,
+        "run": str(run.path),
+        "adapter": str(run.adapter) if run.adapter.is_dir() else None,
+        "steps": trainer.step if trainer else 0,
+        "tokens": trainer.tokens if trainer else 0,
+        "seconds": trainer.seconds if trainer else 0.0,
+        "peak_memory_bytes": peak_bytes(device),
+    }
+    if run.model.is_dir():
+        event["model"] = str(run.model)
+    return {**event, "why": why} if why else event
+
+
+def explain(error: Exception, run: RunDirectory) -> str:
+    """One sentence for the user; what nobody foresaw goes to the run's log.txt in full."""
+    if isinstance(error, LoraLabError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory; try a smaller --micro-batch, a shorter --seq-len, or --set checkpoint_activations=true"
+    with run.log_path.open("a", encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+    return f"an unexpected error, {type(error).__name__}: {error}; the details are in {run.log_path}"

@@ -1,0 +1,113 @@
+"""What is trained and how one optimiser step is made. Knows nothing of files, events or who is watching."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loralab_core.lora.adapter import Adapter, counter_seed
+from loralab_core.lora.loaded import LoadedModel
+from loralab_core.models.loss import batch_loss
+from loralab_core.optim import learning_rate
+from loralab_core.runs.config import TrainConfig
+from loralab_core.text.packing import Windows, order
+
+
+@dataclass
+class StepResult:
+    loss: float  # mean over the step's trained tokens, before the update
+    grad_norm: float  # before clipping
+    tokens: int  # non-padding positions
+    seconds: float  # inside the step, whatever its caller did between micro-batches excluded
+    lr: float
+    skipped: bool  # the gradient was not finite, so nothing was changed
+
+
+class Trainer:
+    """Owns the trainable tensors and their optimiser. `step` is the number of finished optimiser steps."""
+
+    def __init__(self, lm: LoadedModel, config: TrainConfig, windows: Windows, steps: int, adapter: Adapter | None):
+        """`adapter` None trains all weights of the model (config.mode "full")."""
+        self.lm, self.config, self.windows, self.steps, self.adapter = lm, config, windows, steps, adapter
+        self.step = self.tokens = 0
+        self.seconds = 0.0
+        self.named = dict(self._trainable())
+        for tensor in self.named.values():
+            tensor.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(
+            self.named.values(),
+            lr=config.lr,
+            betas=(config.beta1, config.beta2),
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+    def _trainable(self) -> Iterator[tuple[str, Tensor]]:
+        if self.adapter is None:
+            yield from self.lm.model.named_parameters()
+            return
+        for path, lora in self.adapter.layers.items():
+            yield f"{path}.lora_A", lora.a
+            yield f"{path}.lora_B", lora.b
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(tensor.numel() for tensor in self.named.values())
+
+    def run_step(self) -> Iterator[None | StepResult]:
+        """One optimiser step: yields None between micro-batches, at last the result. Close it to abandon the step."""
+        config, number = self.config, self.step + 1
+        chosen = order(len(self.windows), number, config.batch, config.seed)
+        micro = config.micro_batch or config.batch
+        batches = [self.windows.batch(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
+        scale = 1.0 / max(1, sum(batch.trained for batch in batches))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, seconds = torch.zeros((), device=self.lm.device), 0.0
+        for index, batch in enumerate(batches):
+            if index:
+                yield None
+            began = time.perf_counter()
+            with self._training_mode(index):
+                piece = batch_loss(self.lm.model, batch, scale)
+                piece.backward()  # type: ignore[no-untyped-call]
+            loss += piece.detach()
+            seconds += time.perf_counter() - began
+        began = time.perf_counter()
+        lr = learning_rate(number, self.steps, config.lr, config.schedule, config.warmup)
+        norm, skipped = self._update(lr)
+        result = StepResult(float(loss), norm, sum(batch.tokens for batch in batches), 0.0, lr, skipped)
+        result.seconds = seconds + time.perf_counter() - began
+        self.step, self.tokens = number, self.tokens + result.tokens
+        yield result
+
+    def _update(self, lr: float) -> tuple[float, bool]:
+        """Clip and step. A gradient that is not finite would ruin the adapter for good, so it is left out."""
+        limit = self.config.clip if self.config.clip is not None else float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
+        finite = np.isfinite(norm)
+        if finite:
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm, not finite
+
+    @contextmanager
+    def _training_mode(self, micro: int) -> Iterator[None]:
+        """The adapter on, with its dropout masks for this micro-batch; off again afterwards, for whoever answers."""
+        model, adapter = self.lm.model, self.adapter
+        model.checkpoint_activations = self.config.checkpoint_activations
+        if adapter is not None:
+            adapter.set_dropout_seed(counter_seed(self.config.seed, 2, self.step + 1, micro))
+        try:
+            with self.lm.using(adapter):
+                yield
+        finally:
+            model.checkpoint_activations = False
+            if adapter is not None:
+                adapter.set_dropout_seed(None)
