@@ -83,5 +83,5 @@ def config_from(settings: dict[str, Any]) -> TrainConfig:
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:
     """Plain JSON types, every field present."""
-    built: dict[str, Any] = msgspec.to_builtins(config)
+    built: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
     return built

@@ -1,0 +1,163 @@
+"""The other commands, and the frame around all of them."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loralab_core.cli.main import main
+from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.directory import RunDirectory, create_run, list_runs
+from loralab_core.runs.events import EventLog
+from loralab_core.runs.owner import claim
+from tests.cli.conftest import Studio
+
+
+@pytest.fixture
+def run() -> RunDirectory:
+    made = create_run(TrainConfig(model="/m", corpus=("/c.txt",), name="verses", steps=4))
+    log = EventLog(made.events_path)
+    log.append({"event": "step", "step": 2, "loss": 3.0, "tokens": 100})
+    log.append({"event": "stopped"})
+    log.close()
+    made.adapter.mkdir()
+    (made.adapter / "adapter_config.json").write_text("{}")
+    return made
+
+
+def printed_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert main(arguments) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("arguments", [["runs", "--json"], ["runs", "list", "--json"]])
+def test_runs_are_listed(run: RunDirectory, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    (listed,) = printed_json(capsys, *arguments)["runs"]  # type: ignore[misc]
+    assert (listed["id"], listed["status"], listed["step"], listed["steps"]) == (run.path.name, "stopped", 2, 4)
+
+
+def test_the_list_and_the_details_for_a_person(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    assert run.path.name in capsys.readouterr().out
+    assert main(["runs", "show", "last"]) == 0
+    assert "2 of 4, 100 tokens" in capsys.readouterr().out
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs"]) == 0
+    assert "no runs yet" in capsys.readouterr().err
+
+
+def test_details_hold_the_record(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed_json(capsys, "runs", "show", "last", "--json")
+    assert shown["record"]["config"]["name"] == "verses" and shown["path"] == str(run.path)  # type: ignore[index]
+
+
+def test_deleting_asks_and_can_be_told_not_to(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "delete", "last"]) == 2
+    assert "add --yes" in capsys.readouterr().err and run.path.exists()
+    assert main(["runs", "delete", "last", "--yes"]) == 0
+    assert list_runs() == []
+
+
+def test_a_running_run_is_not_deleted(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    claim(run)
+    assert main(["runs", "delete", "last", "--yes"]) == 2
+    assert "loralab stop" in capsys.readouterr().err and run.path.exists()
+
+
+def test_export_copies_the_adapter_and_overwrites_nothing(
+    run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out" / "adapter"
+    assert printed_json(capsys, "runs", "export", "last", str(folder), "--json") == {"adapter": str(folder)}
+    assert (folder / "adapter_config.json").read_text() == "{}"
+    assert main(["runs", "export", "last", str(folder)]) == 2
+    assert f"{folder} exists already" in capsys.readouterr().err
+
+
+def test_a_run_without_an_adapter_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create_run(TrainConfig(model="/m", corpus=("/c.txt",)))
+    assert main(["runs", "export", "last", str(tmp_path / "out")]) == 2
+    assert "has no adapter yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["presets", "models", "hardware", "doctor"])
+def test_tables_and_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed_json(capsys, command, "--json")
+    assert main([command]) == 0
+    assert capsys.readouterr().out.count("\n") >= 3
+
+
+@pytest.mark.parametrize("command", ["resume", "attach", "logs", "stop"])
+def test_an_unknown_run_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "last"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    listed = capsys.readouterr().out
+    for command in ("train", "resume", "runs", "attach", "logs", "stop", "chat", "hardware", "doctor"):
+        assert f"    {command} " in listed
+        with pytest.raises(SystemExit) as left:
+            main([command, "--help"])
+        assert left.value.code == 0
+
+
+def test_version_and_help_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("loralab ")
+    assert main([]) == 0
+    assert "usage: loralab" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_is_no_error(run: RunDirectory) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loralab_core.cli.main", "runs", "show", "last", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, PYTHONUNBUFFERED="1"),
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait(20) == 0
+
+
+def chat(monkeypatch: pytest.MonkeyPatch, model: Path, *lines: str, adapter: Path | None = None) -> int:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    words = ["chat", "--model", str(model), "--base", "fp32", "--device", "cpu"]
+    return main([*words, *(["--adapter", str(adapter)] if adapter else [])])
+
+
+def test_a_conversation_with_the_base(
+    studio: Studio, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chat(monkeypatch, model, "hello", "and now?", "/lora", "/new", "again", "/quit", "never") == 0
+    printed = capsys.readouterr()
+    assert printed.out.split("\n") == ["base hears 1 ", "base hears 3 ", "base hears 1 ", ""]
+    assert "there is no adapter" in printed.err
+
+
+def test_each_speaker_hears_only_its_own_answers(
+    studio: Studio,
+    model: Path,
+    run: RunDirectory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert chat(monkeypatch, model, "one", "/both", "two", "/base", "three", adapter=run.adapter) == 0
+    assert capsys.readouterr().out.split("\n") == [
+        "adapter hears 1 ",
+        "base: base hears 1 ",
+        "lora: adapter hears 3 ",
+        "base hears 3 ",
+        "",
+    ]

@@ -1,0 +1,55 @@
+"""Devices and number formats: chosen where left open, refused with a sentence where impossible."""
+
+import pytest
+
+from loralab_core.errors import BadInput
+from loralab_core.hardware.devices import resolve_base, resolve_device, select_visible, visible_gpus
+from loralab_core.hardware.probe import Gpu, is_apple_silicon
+
+GPUS = tuple(Gpu(index, f"gpu{index}", 1 << 30, 0, None, (9, 0)) for index in range(3))
+
+needs_no_gpu = pytest.mark.skipif(bool(visible_gpus()), reason="says what happens without a GPU")
+
+
+def test_the_processor_is_always_there() -> None:
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in ("cpu", "mps", "cuda:0")
+
+
+@needs_no_gpu
+@pytest.mark.parametrize("asked", ["cuda", "cuda:1"])
+def test_cuda_without_a_gpu_is_refused(asked: str) -> None:
+    with pytest.raises(BadInput, match="no NVIDIA GPU"):
+        resolve_device(asked)
+
+
+@pytest.mark.skipif(is_apple_silicon(), reason="says what happens elsewhere")
+def test_mps_elsewhere_is_refused() -> None:
+    with pytest.raises(BadInput, match="Apple silicon"):
+        resolve_device("mps")
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cuda:x", "", "CPU "])
+def test_an_unknown_device_lists_the_known(asked: str) -> None:
+    with pytest.raises(BadInput, match="use auto, cpu, cuda, cuda:N or mps"):
+        resolve_device(asked)
+
+
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [(None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), ("1,-1,0", [1]), ("7", []), ("GPU-4711", [0, 1, 2])],
+)
+def test_visible_devices_as_cuda_reads_them(selection: str | None, chosen: list[int]) -> None:
+    assert [gpu.index for gpu in select_visible(GPUS, selection)] == chosen
+
+
+def test_small_models_stay_in_float32() -> None:
+    assert resolve_base("auto", "cpu", 3_000_000) == "fp32"
+    assert resolve_base("auto", "mps", 135_000_000) == "bf16"
+    assert resolve_base("bf16", "cpu", 3_000_000) == "bf16"
+
+
+@pytest.mark.parametrize("base", ["nf4", "int4", "int8"])
+def test_formats_to_come_name_the_way_round(base: str) -> None:
+    with pytest.raises(BadInput, match="use --base bf16 for now"):
+        resolve_base(base, "cpu", 10**9)
