@@ -73,7 +73,7 @@ class ChatTemplate:
             for block in stream:
                 tracker.blocks.append(block)
                 tracker.length += len(block)
-        except (jinja2.TemplateError, TypeError, KeyError, IndexError, ValueError, AttributeError) as error:
+        except Exception as error:  # a template is a stranger's program: it may fail in any way
             raise BadInput(f"the model's chat template refuses this conversation: {error}") from None
         return Rendered("".join(tracker.blocks), tuple(tracker.spans))
 

@@ -88,8 +88,8 @@ def _assemble(store: TokenStore, fingerprint: str, seq_len: int, val: float, ove
     cut = cut_rows(store, seq_len, overlong)
     if not len(cut.pieces):
         raise BadInput(
-            f"no row of the corpus has a trained token within its first {seq_len} tokens; raise --seq-len or use "
-            "--overlong split"
+            f"no row of the corpus has a trained token within its first {seq_len} tokens; raise --seq-len, or set "
+            "overlong=split"
         )
     held = hold_out(store, cut.pieces, val)
     info = store.info

@@ -11,6 +11,7 @@ from loralab_core.text.token_cache import RowKind, TokenStore
 
 Int64s = npt.NDArray[np.int64]
 _ALL = 2.0**64
+_BLOCK = 4096  # pieces
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,15 @@ def cut_rows(store: TokenStore, seq_len: int, overlong: str) -> Cut:
 
 def _trained(mask: npt.NDArray[np.uint8], starts: Int64s) -> Int64s:
     """Trained tokens of each piece, its first token apart. The pieces tile the mask, which makes the sums one pass."""
-    if not len(starts):
-        return np.empty(0, np.int64)
-    sums: Int64s = np.add.reduceat(mask, starts, dtype=np.int64)
-    return sums - mask[starts]
+    trained = np.empty(len(starts), np.int64)
+    for begin in range(0, len(starts), _BLOCK):  # numpy widens the whole mask to int64 before it adds
+        block = starts[begin : begin + _BLOCK]
+        end = starts[begin + _BLOCK] if begin + _BLOCK < len(starts) else len(mask)
+        part = mask[block[0] : end]
+        trained[begin : begin + _BLOCK] = (
+            np.add.reduceat(part, block - block[0], dtype=np.int64) - part[block - block[0]]
+        )
+    return trained
 
 
 def hold_out(store: TokenStore, pieces: Pieces, share: float) -> npt.NDArray[np.bool_]:

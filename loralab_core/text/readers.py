@@ -13,6 +13,7 @@ from loralab_core.text.corpus_files import decode_utf8, refuse_binary
 
 SEPARATOR = "<|endoftext|>"
 _BOM = b"\xef\xbb\xbf"
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TEXT_KINDS = (".txt", ".md")
 
 
@@ -57,7 +58,7 @@ def _json_lines(path: Path) -> Iterator[RawRow]:
                 continue
             try:
                 yield RawRow(decode(line), f"line {number}", end)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except _BROKEN as error:
                 _explain_line(path, line, start, number, error)
 
 
@@ -71,7 +72,7 @@ def _json_document(path: Path) -> Iterator[RawRow]:
     content = path.read_bytes().removeprefix(_BOM)
     try:
         document = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _BROKEN as error:
         if _looks_like_lines(content):
             yield from _json_lines(path)
             return
@@ -106,7 +107,7 @@ def _looks_like_lines(content: bytes) -> bool:
         return False
     try:
         return isinstance(msgspec.json.decode(first), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _BROKEN:
         return False
 
 

@@ -160,7 +160,7 @@ def _refuse_untrainable(files: Sequence[Path], encoder: Encoder, writer: TokenSt
         raise BadInput(f"{where}: {encoder.refusal}")
     raise BadInput(
         f"{where}: no row has anything to train on (no assistant turn or completion with text); check the roles, or "
-        "use --prompt-loss to train on prompts too"
+        "set prompt_loss=true to train on prompts too"
     )
 
 

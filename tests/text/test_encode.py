@@ -99,9 +99,7 @@ def test_a_real_models_answers_are_trained_up_to_their_end_token(load_tokenizer,
 
 
 def test_the_plain_template_trains_answers_with_their_eos(plain: Tokenizer) -> None:
-    assert _trained(plain, ChatSample([SYSTEM, *ONE_TURN])) == [
-        "I am 語の模型 — “naïve” ✓ </s>"
-    ]  # SP drops a first space
+    assert _trained(plain, ChatSample([SYSTEM, *ONE_TURN])) == ["I am 語の模型 — “naïve” ✓ </s>"]
 
 
 def test_only_one_bos(plain: Tokenizer, load_tokenizer) -> None:

@@ -1,4 +1,4 @@
-"""The tokenizer of a directory: the ids of transformers, honest errors, text streams that never show half a character."""
+"""The tokenizer of a directory: transformers' ids, honest errors, text streams without half characters."""
 
 import json
 from pathlib import Path
