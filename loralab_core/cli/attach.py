@@ -42,7 +42,8 @@ def attach(run: "RunDirectory", client: "Client | None", as_json: bool) -> int:
         if client is None:
             return follow_file(run, show)
         with client, Interrupts().counted() as interrupts:
-            client.send(Attach(id=client.next_id(), run=str(run.path)))
-            return follow_to_end(client, run, show, interrupts, stops=False)
+            asked = Attach(id=client.next_id(), run=str(run.path))
+            client.send(asked)
+            return follow_to_end(client, run, show, interrupts, stops=False, history=asked.id)
     finally:
         show.close()

@@ -12,18 +12,28 @@ from loralab_core.runs.events import FINAL, Event, EventReader
 from loralab_core.runs.owner import owner
 from loralab_core.wire.client import Client, EngineGone
 from loralab_core.wire.greeting import expect_reply
-from loralab_core.wire.messages import Failed, Loading, Response, RunEvent, Started, Stop
+from loralab_core.wire.messages import Done, Failed, Loading, Response, RunEvent, Started, Stop
 
 POLL_S = 0.2
 INTERRUPTED = 130
 
 
-def follow_to_end(client: Client, run: RunDirectory, show: Renderer, interrupts: Interrupts, *, stops: bool) -> int:
+def follow_to_end(
+    client: Client,
+    run: RunDirectory,
+    show: Renderer,
+    interrupts: Interrupts,
+    *,
+    stops: bool,
+    history: int | None = None,
+) -> int:
     """Show events until the run ends; the exit code. The client is attached already.
 
     Ctrl-C stops the run where `stops`, and again leaves it to the engine; otherwise it only ends the looking.
+    `history` is the id of an Attach whose Done is still to come: until then an ending may lie in the past.
     """
     asked_to_stop = 0
+    last: Event | None = None
     while True:
         response = _next(client, run)
         if interrupts.count > asked_to_stop:
@@ -33,8 +43,10 @@ def follow_to_end(client: Client, run: RunDirectory, show: Renderer, interrupts:
             asked_to_stop = interrupts.count
             client.send(Stop(id=client.next_id(), run=str(run.path)))
             show.note("stopping: a checkpoint is being written (Ctrl-C again leaves that to the engine)")
-        last = show_response(response, run, show)
-        if last is not None:
+        last = show_response(response, run, show) or last
+        if isinstance(response, Done) and response.id == history:
+            history = None
+        if history is None and last is not None and last["event"] in FINAL:
             return finish(last, run, show, interrupted=bool(asked_to_stop))
 
 
@@ -63,14 +75,14 @@ def _next(client: Client, run: RunDirectory) -> Response | None:
 
 
 def show_response(response: Response | None, run: RunDirectory, show: Renderer) -> Event | None:
-    """Shows one message; returns the run's last event if this is it."""
+    """Shows one message; returns the event of this run that it carries."""
     if isinstance(response, Loading):
         show.loading(response.done, response.total, response.what)
     elif isinstance(response, Failed):
         show.note(response.sentence)
     elif isinstance(response, RunEvent) and response.run == str(run.path):
         show.event(response.event)
-        return response.event if response.event["event"] in FINAL else None
+        return response.event
     return None
 
 

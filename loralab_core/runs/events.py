@@ -37,7 +37,8 @@ class EventLog:
     def append(self, event: Event) -> Event:
         """Number, date and write `event`; returns it as it stands in the file. Never raises OSError."""
         self.seq += 1
-        logged = {"event": event["event"], **event, "seq": self.seq, "time": time.time()}
+        logged = {"event": event["event"], "seq": self.seq, "time": time.time()}
+        logged |= {key: value for key, value in event.items() if key not in logged}
         line = msgspec.json.encode(logged) + b"\n"  # NaN and infinities become null
         self._pending += line
         self.flush()

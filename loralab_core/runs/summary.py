@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, kw_only=True, frozen=True):
     val_perplexity: float | None = None
     best_step: int | None = None
     tokens: int = 0
-    seconds: float = 0.0  # from the first step, pauses included
+    seconds: float = 0.0  # of training, from the first step on
     disk_bytes: int = 0
     curve: list[float | None] = []  # losses, thinned; None where a step had no finite loss
 
@@ -115,8 +115,14 @@ def _seconds(events: Sequence[Event]) -> float:
     last = ending(events)
     if last is not None and last.get("seconds"):
         return float(last["seconds"])
-    times = [event["time"] for event in events if event["event"] == "step" and "time" in event]
-    return float(times[-1] - times[0]) if times else 0.0
+    total, before = 0.0, None
+    for event in events:
+        if event["event"] == "step":
+            total += event["time"] - before if before else 0.0
+            before = event["time"]
+        elif event["event"] == "resumed":
+            before = None
+    return total
 
 
 def disk_bytes(path: Path) -> int:

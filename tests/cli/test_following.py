@@ -133,6 +133,20 @@ def test_attach_replays_the_whole_curve_and_ctrl_c_only_leaves(studio: Studio, t
     assert not has_ended(run)
 
 
+def test_an_ending_that_was_resumed_since_does_not_end_the_following(studio: Studio, train: Arguments) -> None:
+    assert main([*train, "--json"]) == 0
+    studio.steps = None
+    assert main(["resume", "last", "--detach"]) == 0
+    wait_for_steps(find_run("last"), 5)
+    process = in_a_process("attach", "last", "--json")
+    assert process.stdout is not None
+    first = [json.loads(process.stdout.readline())["event"] for _ in range(12)]
+    assert first[6:10] == ["done", "resumed", "prepared", "step"]
+    studio.stop.set()
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and lines(out)[-1]["event"] == "stopped"
+
+
 def test_attach_to_a_finished_run_replays_it(
     studio: Studio, train: Arguments, capsys: pytest.CaptureFixture[str]
 ) -> None:
