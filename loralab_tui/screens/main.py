@@ -1,0 +1,134 @@
+"""The one screen: chat on the left, training on the right; tabs where there is no room for both."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.events import Key, Paste
+from textual.screen import Screen
+from textual.widgets import Input, Static, TextArea
+
+from loralab_tui import keymap
+from loralab_tui.studio import Studio
+from loralab_tui.widgets.chat_pane import ChatPane
+from loralab_tui.widgets.choice import Choice
+from loralab_tui.widgets.footer import Footer
+from loralab_tui.widgets.header import Header
+from loralab_tui.widgets.training_pane import TrainingPane, strip_text
+
+REFRESH_S = 0.5
+
+
+class MainScreen(Screen[None]):
+    """Lays out and refreshes the panes and moves the focus; what actions do is the app's."""
+
+    CSS_PATH = "main.tcss"
+    AUTO_FOCUS = "#prompt"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (150, "-broad")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
+    BINDINGS = [
+        *keymap.bindings(),
+        Binding("escape", "back", "Back", show=False),
+        Binding("tab", "next_pane", "Next pane", show=False),
+    ]
+
+    def __init__(self, studio: Studio) -> None:
+        super().__init__()
+        self.studio = studio
+        self._stale = True
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield Choice([("chat", "Chat"), ("training", "Training  ^t")], "chat", signs="▸ ", id="tabs")
+        with Horizontal(id="panes"):
+            yield ChatPane(id="chat")
+            yield TrainingPane(id="training")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        self.set_interval(REFRESH_S, self._refresh_stale)
+        self.show()
+
+    @property
+    def chat(self) -> ChatPane:
+        return self.query_one(ChatPane)
+
+    @property
+    def training(self) -> TrainingPane:
+        return self.query_one(TrainingPane)
+
+    def mark_stale(self) -> None:
+        """Numbers came: they are shown with the next refresh, not each for itself."""
+        self._stale = True
+
+    def _refresh_stale(self) -> None:
+        if self._stale:
+            self.show()
+
+    def show(self) -> None:
+        """Everything from the studio, now."""
+        if not self.is_mounted:
+            return
+        self._stale = False
+        studio = self.studio
+        corpus = studio.corpus.name if studio.corpus else None
+        ready = studio.can_train or studio.run is not None
+        self.query_one(Header).show(studio.model_title, corpus, studio.plan.short(), studio.train_label, ready)
+        self.training.show(studio)
+        self.chat.show(studio)
+        self.query_one("#training-strip", Static).update(strip_text(studio.run))
+        self.query_one("#chat-strip", Static).update(self.chat.last_line())
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.show)
+
+    # ---- where the keys go
+
+    def on_key(self, event: Key) -> None:
+        """A letter typed outside a field goes to the prompt: no single letter ever does anything else."""
+        if event.is_printable and event.character and not isinstance(self.focused, TextArea | Input):
+            event.stop()
+            self._to_chat()
+            self.chat.prompt.insert(event.character)
+
+    def on_paste(self, event: Paste) -> None:
+        if not isinstance(self.focused, TextArea | Input):
+            self._to_chat()
+            self.chat.prompt.insert(event.text)
+
+    def _to_chat(self) -> None:
+        self._show_tab("chat")
+        self.chat.prompt.focus()
+
+    def _show_tab(self, tab: str) -> None:
+        self.query_one("#tabs", Choice).value = tab
+        self.set_class(tab == "training", "-show-training")
+        self.call_after_refresh(self.show)
+
+    @property
+    def _on_training(self) -> bool:
+        return self.training.has_focus or (self.has_class("-narrow") and self.has_class("-show-training"))
+
+    def other_pane(self) -> None:
+        if self._on_training:
+            self._to_chat()
+        else:
+            self._show_tab("training")
+            self.training.focus()
+
+    def action_next_pane(self) -> None:
+        """Prompt → training → prompt; the transcript scrolls with the mouse and Page keys from the prompt's Esc."""
+        self.other_pane()
+
+    def action_back(self) -> None:
+        """Esc: stop the answer, then leave the prompt with its draft kept, then come back to it."""
+        if self.chat.stop():
+            return
+        if self.chat.prompt.has_focus:
+            self.chat.transcript.focus()
+        else:
+            self._to_chat()
+
+    def on_choice_picked(self, event: Choice.Picked) -> None:
+        if event.choice.id == "tabs":
+            self._show_tab(event.value)
+            (self.training if event.value == "training" else self.chat.prompt).focus()

@@ -1,0 +1,78 @@
+"""F6: which model. Type or paste a directory or an id, or pick one of those that lie around."""
+
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from loralab_core.errors import BadInput
+from loralab_tui import discover, words
+from loralab_tui.screens.dialog import Dialog
+
+
+class ModelPicker(Dialog[str]):
+    """Dismissed with a directory or id."""
+
+    CSS_PATH = ["dialog.tcss", "pickers.tcss"]
+    BINDINGS = [Binding("down", "app.focus_next", show=False), Binding("up", "app.focus_previous", show=False)]
+
+    def __init__(self, chosen: str | None) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.found: list[discover.FoundModel] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as box:
+            box.border_title = "Which model?"
+            box.border_subtitle = "Enter: choose · ↑↓: list · Esc: back"
+            yield Static(
+                "A directory with config.json and .safetensors, or an id of the Hugging Face Hub.", classes="lead"
+            )
+            yield Input(self.chosen or "", placeholder="/path/to/model or owner/name", classes="first")
+            yield OptionList(id="found", compact=True)
+            yield Static(id="said", markup=False)
+
+    def on_mount(self) -> None:
+        self.look(Path(self.chosen).parent if self.chosen and Path(self.chosen).is_dir() else Path.cwd())
+
+    @work(thread=True, exclusive=True)
+    def look(self, place: Path) -> None:
+        found = discover.models(place)
+        self.app.call_from_thread(self._show, found)
+
+    def _show(self, found: list[discover.FoundModel]) -> None:
+        self.found = found
+        listed = self.query_one(OptionList)
+        listed.clear_options()
+        listed.add_options([Option(_row(model), id=str(number)) for number, model in enumerate(found)])
+        self.say("" if found else "None was found here; a path can be typed or pasted above.")
+
+    @on(Input.Changed)
+    def _place_typed(self, event: Input.Changed) -> None:
+        """A directory that holds models instead of being one is looked through."""
+        path = Path(event.value).expanduser()
+        if event.value.strip() and path.is_dir() and not discover.is_model_directory(event.value):
+            self.look(path)
+
+    @on(Input.Submitted)
+    def _typed(self, event: Input.Submitted) -> None:
+        try:
+            self.dismiss(discover.check_model(event.value.strip()))
+        except BadInput as error:
+            self.say(str(error), wrong=True)
+
+    @on(OptionList.OptionSelected)
+    def _picked(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self.found[event.option_index].reference)
+
+
+def _row(model: discover.FoundModel) -> Content:
+    name = words.shorten(model.name, 34)
+    return Content.assemble(
+        f"{name:<35}", (f"{words.size(model.size):>8}  ", "bold"), (words.shorten(model.where, 24), "$quiet")
+    )

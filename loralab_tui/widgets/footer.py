@@ -1,0 +1,43 @@
+"""The bottom line: at most six keys on the left, the machine on the right."""
+
+from textual.app import ComposeResult
+from textual.containers import HorizontalGroup
+from textual.content import Content
+from textual.widgets import Static
+
+from loralab_tui import keymap
+
+
+class KeyHint(Static):
+    ALLOW_SELECT = False
+
+    def __init__(self, action: keymap.Action) -> None:
+        super().__init__(Content.assemble((action.key_label, "bold $primary"), " ", action.label))
+        self.action = action
+        self.tooltip = action.tooltip
+
+    async def on_click(self) -> None:
+        await self.app.run_action(self.action.id)
+
+
+class Footer(HorizontalGroup):
+    DEFAULT_CSS = """
+    Footer { height: 1; background: $panel; }
+    Footer > KeyHint { width: auto; padding: 0 1; text-wrap: nowrap; }
+    Footer > KeyHint:hover { background: $primary 25%; }
+    Footer > #machine { width: 1fr; text-align: right; padding: 0 1; color: $quiet; text-wrap: nowrap; }
+    """
+
+    def compose(self) -> ComposeResult:
+        for action in keymap.ACTIONS:
+            if action.footer:
+                yield KeyHint(action)
+        yield Static("", id="machine", markup=False)
+
+    @property
+    def room(self) -> int:
+        """Cells there are for the machine."""
+        return self.query_one("#machine", Static).content_size.width
+
+    def show(self, machine: str) -> None:
+        self.query_one("#machine", Static).update(machine)
