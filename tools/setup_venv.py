@@ -72,18 +72,27 @@ def choose_interpreter():
 
 
 def create(chosen):
-    """Make the empty environment; share `chosen`'s packages if its torch drives the GPU."""
-    shared = chosen.drives_gpu
-    flags = ["--system-site-packages"] if shared and not chosen.site_packages else []
-    made = subprocess.run([chosen.path, "-m", "venv", "--clear"] + flags + [VENV])
-    if made.returncode != 0:
+    """Make the empty environment; returns whether it shares `chosen`'s torch, tried first where that drives a GPU."""
+    if chosen.drives_gpu:
+        make_venv(chosen, ["--system-site-packages"] if not chosen.site_packages else [])
+        if chosen.site_packages:
+            add_path(chosen.site_packages)
+        if works_on_gpu():
+            return True
+    make_venv(chosen, [])
+    return False
+
+
+def make_venv(chosen, flags):
+    if subprocess.run([chosen.path, "-m", "venv", "--clear", *flags, VENV]).returncode != 0:
         sys.exit("%s cannot create .venv; on Debian and Ubuntu: apt install python3-venv" % chosen.path)
-    if shared and chosen.site_packages:
-        # venvs do not nest: a path file adds the other environment's packages behind our own
-        for own in glob.glob(os.path.join(VENV, "lib", "python*", "site-packages")):
-            with open(os.path.join(own, "_shared_torch.pth"), "w") as file:
-                file.write(chosen.site_packages + "\n")
-    return shared and works_on_gpu()
+
+
+def add_path(site_packages):
+    """Virtual environments do not nest: a path file puts the other one's packages behind our own."""
+    for own in glob.glob(os.path.join(VENV, "lib", "python*", "site-packages")):
+        with open(os.path.join(own, "_shared_torch.pth"), "w") as file:
+            file.write(site_packages + "\n")
 
 
 def works_on_gpu():

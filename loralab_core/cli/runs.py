@@ -23,7 +23,9 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     _with_run(_action(actions, "show", "one run in detail", show))
     delete_parser = _with_run(_action(actions, "delete", "remove a run and everything in it", delete))
     delete_parser.add_argument("--yes", action="store_true", help="do not ask")
-    export_parser = _with_run(_action(actions, "export", "copy a run's adapter (PEFT layout) to a folder", export))
+    export_parser = _with_run(
+        _action(actions, "export", "copy what a run made to a folder: its adapter (PEFT layout) or its model", export)
+    )
     export_parser.add_argument("folder", metavar="FOLDER")
 
 
@@ -149,18 +151,19 @@ def export(arguments: argparse.Namespace) -> int:
     from loralab_core.runs.directory import find_run
 
     run = find_run(arguments.target)
-    if not run.adapter.is_dir():
+    source = run.model if run.model.is_dir() else run.adapter
+    if not source.is_dir():
         raise BadInput(f"{short_name(run)} has no adapter yet; it is written when the run ends or is stopped")
     folder = Path(arguments.folder).expanduser().absolute()
     if folder.exists():
         raise BadInput(f"{folder} exists already; name a new folder for the adapter")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        write_directory_atomic(folder, lambda place: _copy(run.adapter, place))
+        write_directory_atomic(folder, lambda place: _copy(source, place))
     except OSError as error:
         raise LoraLabError(explain_os_error(error, f"write {folder}")) from error
     if arguments.json:
-        print_json({"adapter": str(folder)})
+        print_json({source.name: str(folder)})
     else:
         say(f"exported to {folder}")
     return 0
