@@ -1,7 +1,6 @@
 """`loralab runs`: list, show, delete and export runs."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,29 +144,13 @@ def _agreed(run: "RunDirectory") -> bool:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    from loralab_core.cli.event_text import short_name
-    from loralab_core.errors import BadInput, LoraLabError, explain_os_error
-    from loralab_core.files import write_directory_atomic
     from loralab_core.runs.directory import find_run
+    from loralab_core.runs.result import export_result
 
-    run = find_run(arguments.target)
-    source = run.model if run.model.is_dir() else run.adapter
-    if not source.is_dir():
-        raise BadInput(f"{short_name(run)} has no adapter yet; it is written when the run ends or is stopped")
     folder = Path(arguments.folder).expanduser().absolute()
-    if folder.exists():
-        raise BadInput(f"{folder} exists already; name a new folder for the adapter")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        write_directory_atomic(folder, lambda place: _copy(source, place))
-    except OSError as error:
-        raise LoraLabError(explain_os_error(error, f"write {folder}")) from error
+    result = export_result(find_run(arguments.target), folder)
     if arguments.json:
-        print_json({source.name: str(folder)})
+        print_json({result.kind: str(folder), "step": result.step})
     else:
-        say(f"exported to {folder}")
+        say(f"exported the {result.kind}{'' if result.step is None else f' of step {result.step}'} to {folder}")
     return 0
-
-
-def _copy(source: Path, place: Path) -> None:
-    shutil.copytree(source, place, dirs_exist_ok=True)

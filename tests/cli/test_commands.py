@@ -75,16 +75,32 @@ def test_export_copies_the_adapter_and_overwrites_nothing(
     run: RunDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "out" / "adapter"
-    assert printed_json(capsys, "runs", "export", "last", str(folder), "--json") == {"adapter": str(folder)}
+    assert printed_json(capsys, "runs", "export", "last", str(folder), "--json") == {
+        "adapter": str(folder),
+        "step": None,
+    }
     assert (folder / "adapter_config.json").read_text() == "{}"
     assert main(["runs", "export", "last", str(folder)]) == 2
     assert f"{folder} exists already" in capsys.readouterr().err
 
 
+def test_a_run_in_progress_gives_its_newest_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = create_run(TrainConfig(model="/m", corpus=("/c.txt",)))
+    for step in (10, 20):
+        place = run.checkpoints / f"step-{step:06d}"
+        place.mkdir()
+        for name in ("adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors"):
+            (place / name).write_text(str(step))
+    shown = printed_json(capsys, "runs", "export", "last", str(tmp_path / "out"), "--json")
+    assert shown == {"adapter": str(tmp_path / "out"), "step": 20}
+    copied = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert copied == {"adapter_config.json": "20", "adapter_model.safetensors": "20"}
+
+
 def test_a_run_without_an_adapter_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     create_run(TrainConfig(model="/m", corpus=("/c.txt",)))
     assert main(["runs", "export", "last", str(tmp_path / "out")]) == 2
-    assert "has no adapter yet" in capsys.readouterr().err
+    assert "nothing to export yet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["presets", "models", "hardware", "doctor"])
