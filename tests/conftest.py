@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,7 +37,8 @@ def _end_engines() -> None:
 
     for record in list_engines():
         if record.process.is_here and record.process.pid != os.getpid():
-            process = psutil.Process(record.process.pid)
-            process.kill()
-            process.wait(10)
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(record.process.pid)
+                process.kill()
+                process.wait(10)
         unregister(record.key)

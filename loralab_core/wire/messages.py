@@ -43,7 +43,7 @@ class Resume(Message, tag="resume"):
 
 
 class Attach(Message, tag="attach"):
-    """Follow a run's events from `since_seq` on. Replied by Done once the backlog is sent; live events go on coming."""
+    """Follow a run: its events with a `seq` above `since_seq`, then Done, then live ones as they happen."""
 
     id: int
     run: str
