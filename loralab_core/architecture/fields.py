@@ -13,6 +13,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
+SCALINGS: dict[str, Literal["linear", "llama3"]] = {"linear": "linear", "llama3": "llama3"}
 
 
 class Fields:
@@ -73,14 +74,14 @@ class Fields:
 
     def rope_scaling(self) -> RopeScaling | None:
         rope = self.rope()
-        kind = rope.get("rope_type") or rope.get("type") or "default"
+        kind: str = rope.get("rope_type") or rope.get("type") or "default"
         if kind == "default":
             return None
-        if kind not in ("linear", "llama3"):
-            raise BadInput(f"{self.source}: rotary scaling {kind!r} is not supported yet (known: linear, llama3)")
+        if kind not in SCALINGS:
+            raise BadInput(f"{self.source}: rotary scaling {kind!r} is not supported (known: {', '.join(SCALINGS)})")
         inside = Fields(rope, f"{self.source} (rope)")
         return RopeScaling(
-            kind=kind,
+            kind=SCALINGS[kind],
             factor=inside.real("factor", 1.0),
             low_freq_factor=inside.real("low_freq_factor", 1.0),
             high_freq_factor=inside.real("high_freq_factor", 4.0),

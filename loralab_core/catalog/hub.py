@@ -53,9 +53,9 @@ def _download(repository: str, progress: Callable[[int, int, str], None] | None)
         RepositoryNotFoundError,
     )
 
-    bar = {"tqdm_class": _reporting_bar(progress, repository)} if progress else {}
+    bar = _reporting_bar(progress, repository) if progress else None
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES), **bar))
+        return Path(snapshot_download(repository, allow_patterns=list(FILES), tqdm_class=bar))
     except GatedRepoError:
         raise BadInput(
             f"{repository} needs its licence accepted on its Hub page, then `hf auth login` with your token"
@@ -74,12 +74,12 @@ def _reporting_bar(progress: Callable[[int, int, str], None], repository: str) -
     """A progress bar that shows nothing and reports the bytes of all files together."""
     from tqdm.auto import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **how: Any):
             super().__init__(*args, **{**how, "file": open(os.devnull, "w")})  # noqa: SIM115 (closed with the bar)
 
         def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
+            shown: bool | None = super().update(n)
             if self.unit == "B":
                 progress(int(self.n), int(self.total or 0), f"downloading {repository}")
             return shown

@@ -25,7 +25,6 @@ def main() -> int:
         os.nice(NICENESS)
     server = Server(socket_path(arguments.key))
     try:
-        server.start()
         register(
             describe(
                 arguments.key,
@@ -36,6 +35,7 @@ def main() -> int:
                 version=__version__,
             )
         )
+        server.start()  # registered before it listens: who connects finds the record
         return _serve(server, arguments)
     except LoraLabError as error:
         print(error)

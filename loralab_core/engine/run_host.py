@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loralab_core.engine.server import Connection, Server
@@ -25,7 +25,7 @@ class RunHost:
         self.paused = False
         self.last_turn_s = 0.0
         self.waiting: tuple[RunDirectory, int | None] | None = None  # accepted, its model not read yet
-        self._events = iter(())
+        self._events: Iterator[Event] = iter(())
         self._followers: dict[str, set[Connection]] = {}
         self._to_tell: list[tuple[Connection, int]] = []  # who asked for the stop
 

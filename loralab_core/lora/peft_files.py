@@ -38,7 +38,7 @@ def _config_json(settings: LoraSettings, base_model: str) -> dict[str, Any]:
         "base_model_name_or_path": base_model,
         "inference_mode": True,
         "r": settings.rank,
-        "lora_alpha": settings.alpha,
+        "lora_alpha": int(settings.alpha) if settings.alpha == int(settings.alpha) else settings.alpha,
         "lora_dropout": settings.dropout,
         "target_modules": sorted(settings.targets),
         "use_rslora": settings.rank_stabilised,

@@ -117,9 +117,13 @@ class Decoder(nn.Module):
         self.final_norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.head = Linear(config.hidden_size, config.vocab_size, False, config.names["head"])
         if config.tied_head:
-            self.head.weight = self.embedding.weight
+            self.tie_head()
         self.rope = RotaryTable(config)
         self.checkpoint_activations = False
+
+    def tie_head(self) -> None:
+        """Let the head be the embedding, as the checkpoint has it. Again after the parameters got new memory."""
+        self.head.register_parameter("weight", self.embedding.get_parameter("weight"))
 
     @property
     def device(self) -> torch.device:
@@ -154,7 +158,7 @@ class Decoder(nn.Module):
         turn = self.rope(positions)
         for layer in self.layers:
             if self.checkpoint_activations and torch.is_grad_enabled():
-                x = torch.utils.checkpoint.checkpoint(  # type: ignore[no-untyped-call]
+                x = torch.utils.checkpoint.checkpoint(
                     layer, x, turn, plan, cache, use_reentrant=False, preserve_rng_state=False
                 )
             else:

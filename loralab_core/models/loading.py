@@ -33,7 +33,7 @@ def load_decoder(model_dir: Path, base: str, device: torch.device, progress: Pro
         model = Decoder(config)
     model.to_empty(device=device).to(DTYPES[base])
     if config.tied_head:
-        model.head.weight = model.embedding.weight  # to_empty gave each its own memory
+        model.tie_head()  # to_empty gave each its own memory
     _fill(model, model_dir, progress)
     return model.eval()
 

@@ -70,7 +70,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
     if plan.mask is not None or not plan.segments:
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=plan.mask, enable_gqa=True)
     elif q.device.type == "cpu":
-        out = _SegmentAttention.apply(q, k, v, plan.segments)
+        out = _SegmentAttention.apply(q, k, v, plan.segments)  # type: ignore[no-untyped-call]
     else:
         out = _by_segment(q, k, v, plan.segments)
     return out.transpose(1, 2).flatten(2)
@@ -90,7 +90,7 @@ def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) 
 
 class _SegmentAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:
         batch, heads, time, width = q.shape
         share = heads // k.shape[1]
         # stored [batch, time, heads, width], as the projections before and after want it
@@ -109,7 +109,7 @@ class _SegmentAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dout: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, *log_sums = ctx.saved_tensors
         delta = (dout.float() * out.float()).sum(-1)  # [batch, heads, time]
         dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))

@@ -18,13 +18,13 @@ def linear_cross_entropy(hidden: Tensor, head: Tensor, labels: Tensor, scale: fl
     hidden [tokens, width], head [vocab, width], labels [tokens] (all ≥ 0: callers select the trained positions first).
     Differentiable in hidden, and in head where it requires grad.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, head, labels, scale)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, head, labels, scale)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, labels: Tensor, scale: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, labels: Tensor, scale: float) -> Tensor:
         wanted = ctx.needs_input_grad
         dhidden = torch.empty_like(hidden) if wanted[0] else None
         dhead = torch.zeros(head.shape, dtype=torch.float32, device=head.device) if wanted[1] else None
@@ -50,7 +50,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total * scale
 
     @staticmethod
-    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
         dhidden, dhead = ctx.saved_tensors
         if dhidden is not None:
             dhidden = dhidden * dloss.to(dhidden.dtype)

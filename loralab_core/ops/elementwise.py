@@ -9,7 +9,7 @@ from torch import Tensor
 
 def rms_norm(x: Tensor, gain: Tensor, eps: float) -> Tensor:
     """x / rms(x) · gain over the last dimension, computed in float32 (Zhang & Sennrich, arXiv:1910.07467)."""
-    y: Tensor = _RMSNorm.apply(x, gain, eps)
+    y: Tensor = _RMSNorm.apply(x, gain, eps)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -17,14 +17,14 @@ class _RMSNorm(torch.autograd.Function):
     """Autograd's own version keeps three float32 copies of x alive; this one keeps x and one number a row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:
         wide = x.float()
         scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
         ctx.save_for_backward(x, gain, scale)
         return gain * (wide * scale).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, scale = ctx.saved_tensors
         unit = x.float() * scale
         wide = dy.float()
@@ -46,7 +46,7 @@ def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
     """silu(gate) · up (Shazeer, arXiv:2002.05202)."""
-    y: Tensor = _SwiGLU.apply(gate, up)
+    y: Tensor = _SwiGLU.apply(gate, up)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -54,12 +54,12 @@ class _SwiGLU(torch.autograd.Function):
     """Saves gate and up and computes silu again: a third of the activations autograd would keep."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         ctx.save_for_backward(gate, up)
         return F.silu(gate).mul_(up)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
         gate, up = ctx.saved_tensors
         dgate = torch.ops.aten.silu_backward(dy * up, gate)
         return dgate, F.silu(gate).mul_(dy)

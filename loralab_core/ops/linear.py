@@ -34,13 +34,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, lora: Lora | N
     """
     if lora is None:
         return F.linear(x, weight, bias)
-    y: Tensor = _LoraLinear.apply(x, weight, bias, lora.a, lora.b, lora.scale, lora.dropout, lora.seed)
+    y: Tensor = _LoraLinear.apply(x, weight, bias, lora.a, lora.b, lora.scale, lora.dropout, lora.seed)  # type: ignore[no-untyped-call]
     return y
 
 
 class _LoraLinear(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
@@ -62,7 +62,7 @@ class _LoraLinear(torch.autograd.Function):
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, a, b, u = ctx.saved_tensors
         dy = dy.reshape(-1, dy.shape[-1])
         du = dy @ (b * ctx.scale).to(dy.dtype)  # [tokens, rank]

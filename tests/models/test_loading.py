@@ -1,0 +1,146 @@
+"""Opening a model directory: sharded or whole, exact, and a sentence for everything that is wrong with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from loralab_core.architecture.counts import adapter_parameter_count, parameter_count
+from loralab_core.architecture.families import read_config
+from loralab_core.errors import BadInput
+from loralab_core.models import load_decoder
+from loralab_core.models.loading import fingerprint
+from tests.models.checkpoints import edit_config, llama, save
+
+CPU = torch.device("cpu")
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    return save(llama(), tmp_path / "whole")
+
+
+@pytest.fixture
+def sharded(tmp_path: Path) -> Path:
+    return save(llama(), tmp_path / "sharded", max_shard_size="60KB")
+
+
+def test_shards_and_one_file_give_the_same_model(whole: Path, sharded: Path) -> None:
+    assert (sharded / INDEX).is_file() and len(list(sharded.glob("*.safetensors"))) > 2
+    ids = torch.arange(40)[None]
+    with torch.no_grad():
+        assert torch.equal(load_decoder(whole, "fp32", CPU)(ids), load_decoder(sharded, "fp32", CPU)(ids))
+
+
+def test_progress_counts_the_bytes(sharded: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    load_decoder(sharded, "fp32", CPU, lambda *report: seen.append(report))
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert seen[-1][0] == seen[-1][1] == sum(file.stat().st_size for file in sharded.glob("*.safetensors"))
+
+
+def test_nothing_is_trainable_until_someone_says_so(whole: Path) -> None:
+    assert not any(parameter.requires_grad for parameter in load_decoder(whole, "fp32", CPU).parameters())
+
+
+def test_counts_match_what_is_loaded(whole: Path) -> None:
+    model = load_decoder(whole, "fp32", CPU)
+    assert parameter_count(model.config) == sum(parameter.numel() for parameter in model.parameters())
+    assert adapter_parameter_count(model.config, 8) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("Llama-3.2-1B", 1235.8), ("TinyLlama-1.1B-Chat-v1.0", 1100.0), ("Mistral-7B-v0.1", 7241.7)]
+)
+def test_parameter_counts_of_known_models(name: str, millions: float, fixtures_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text((fixtures_dir / "configs" / f"{name}.json").read_text())
+    assert parameter_count(read_config(tmp_path)) / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_the_fingerprint_knows_other_weights(whole: Path, sharded: Path) -> None:
+    before = fingerprint(whole)
+    assert before == fingerprint(whole) != fingerprint(sharded)
+    edit_config(whole, rope_theta=5.0)
+    assert fingerprint(whole) != before
+
+
+def refused(directory: Path, *words: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        load_decoder(directory, "fp32", CPU)
+    sentence = str(raised.value)
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence
+
+
+def test_a_truncated_file_is_named(whole: Path) -> None:
+    file = whole / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    refused(whole, str(file), "download")
+
+
+def test_a_corrupt_header_is_named(whole: Path) -> None:
+    file = whole / "model.safetensors"
+    file.write_bytes(b"\xff" * 8 + file.read_bytes()[8:])
+    refused(whole, str(file))
+
+
+def test_a_missing_shard_is_named(sharded: Path) -> None:
+    shard = sorted(sharded.glob("*.safetensors"))[1]
+    shard.unlink()
+    refused(sharded, str(shard), INDEX)
+
+
+def test_an_index_that_points_outside_is_refused(sharded: Path) -> None:
+    index = json.loads((sharded / INDEX).read_text())
+    index["weight_map"] = dict.fromkeys(index["weight_map"], "../elsewhere.safetensors")
+    (sharded / INDEX).write_text(json.dumps(index))
+    refused(sharded, "outside")
+
+
+def test_weights_of_another_shape_are_refused(whole: Path) -> None:
+    edit_config(whole, intermediate_size=88)
+    refused(whole, "mlp", "88", "config.json")
+
+
+def test_a_missing_tensor_is_named(whole: Path) -> None:
+    tensors = load_file(whole / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, whole / "model.safetensors")
+    refused(whole, "model.layers.1.mlp.up_proj.weight")
+
+
+def test_pickled_weights_are_never_opened(whole: Path) -> None:
+    (whole / "model.safetensors").rename(whole / "pytorch_model.bin")
+    refused(whole, "safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"model_type": "mamba"}, "mamba"),
+        ({"hidden_size": "many"}, "hidden_size"),
+        ({"hidden_act": "relu6"}, "relu6"),
+        ({"num_key_value_heads": 4}, "heads"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "gptq"),
+    ],
+)
+def test_configurations_that_cannot_be_built_are_refused_by_name(
+    whole: Path, changes: dict[str, object], word: str
+) -> None:
+    edit_config(whole, **changes)
+    refused(whole, word, str(whole / "config.json"))
+
+
+def test_a_config_that_is_not_json(whole: Path) -> None:
+    (whole / "config.json").write_text("{")
+    refused(whole, str(whole / "config.json"))
+
+
+def test_not_a_model_directory(tmp_path: Path) -> None:
+    refused(tmp_path, "config.json")
+    refused(tmp_path / "nothing", "not a directory")
