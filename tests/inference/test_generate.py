@@ -1,0 +1,82 @@
+"""Answers: the reference's greedy text, draws that repeat, and endings that are told apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import loralab_core as ll
+from loralab_core.errors import BadInput
+from loralab_core.inference.generate import Answer, prompt_ids
+from loralab_core.inference.sampling import Sampler, nucleus
+from loralab_core.lora import LoadedModel
+from loralab_core.wire.messages import Sampling
+
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="module")
+def lm(fixtures_dir: Path) -> LoadedModel:
+    return ll.load(fixtures_dir / "models" / "stories3M", "fp32", "cpu")
+
+
+def answer(lm: LoadedModel, prompt: str = PROMPT, **how: object) -> Answer:
+    made = Answer(lm, prompt_ids(lm, prompt=prompt), Sampling(**how))  # type: ignore[arg-type]
+    made.pieces_seen = list(made.pieces())  # type: ignore[attr-defined]
+    return made
+
+
+def test_greedy_text_is_the_reference_s(lm: LoadedModel, fixtures_dir: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(fixtures_dir / "models" / "stories3M", dtype=torch.float32)
+    ids = torch.tensor([prompt_ids(lm, prompt=PROMPT)])
+    expected = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=200, do_sample=False)[0]
+    made = answer(lm, max_new_tokens=200)
+    assert made.tokens == [token for token in expected[ids.shape[1] :].tolist() if token not in lm.text().eos_ids]
+
+
+def test_the_pieces_are_the_text(lm: LoadedModel) -> None:
+    made = answer(lm, max_new_tokens=60)
+    assert "".join(made.pieces_seen) == made.text  # type: ignore[attr-defined]
+    assert made.text.split()[:3] and made.finish == "length" and len(made.tokens) == 60
+
+
+def test_the_library_s_generate_gives_the_same(lm: LoadedModel) -> None:
+    assert "".join(ll.generate(lm, PROMPT, max_new_tokens=40)) == answer(lm, max_new_tokens=40).text
+
+
+def test_draws_repeat_by_seed_whatever_else_is_drawn(lm: LoadedModel) -> None:
+    texts = []
+    for seed in (1, 1, 2):
+        torch.rand(7)
+        texts.append(answer(lm, temperature=1.0, seed=seed, max_new_tokens=30).text)
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_endings(lm: LoadedModel) -> None:
+    assert answer(lm, "The end.\n", max_new_tokens=400).finish in ("eos", "context")
+    almost_full = answer(lm, "word " * 250 + "Once", max_new_tokens=10_000)
+    assert almost_full.finish in ("eos", "context")
+    assert len(almost_full.ids) + len(almost_full.tokens) <= lm.model.config.context + 1
+
+
+def test_what_cannot_be_read_is_said(lm: LoadedModel) -> None:
+    with pytest.raises(BadInput, match="512"):
+        prompt_ids(lm, prompt="word " * 600)
+    with pytest.raises(BadInput, match="either"):
+        prompt_ids(lm)
+
+
+def test_frequencies_follow_the_distribution() -> None:
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0])
+    sampler = Sampler(Sampling(temperature=0.8, seed=3))
+    counts = torch.bincount(torch.tensor([sampler.draw(logits) for _ in range(4000)]), minlength=4) / 4000
+    assert torch.allclose(counts, torch.softmax(logits / 0.8, -1), atol=0.03)
+
+
+def test_top_k_and_top_p_leave_the_most_likely() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.5, 0.15, 0.25]))
+    top_k = Sampler(Sampling(temperature=1.0, top_k=2))
+    assert {top_k.draw(logits) for _ in range(200)} == {1, 3}
+    assert torch.isfinite(nucleus(logits, 0.7)).tolist() == [False, True, False, True]
+    assert torch.isfinite(nucleus(logits, 0.01)).tolist() == [False, True, False, False]
