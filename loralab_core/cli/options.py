@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -169,7 +170,7 @@ def _is_path(model: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def print_config(asked: Asked, as_json: bool) -> str:

@@ -25,6 +25,7 @@ ENGINE_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "0",
     "MKL_DYNAMIC": "FALSE",
     "OMP_DYNAMIC": "FALSE",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it --deterministic is refused on a GPU
 }
 
 Note = Callable[[str], None]
