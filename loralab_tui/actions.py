@@ -1,12 +1,14 @@
 """What each key of the registry does: dialogs first, then the director."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from textual import work
 from textual.app import App
+from textual.worker import Worker
 
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.paths import runs_dir
@@ -26,13 +28,19 @@ class ActionApp(App[None]):
     main: MainScreen
     farewell: str = ""
 
-    def do(self, doing: Coroutine[Any, Any, None], group: str) -> None:
-        """Run beside the screen; a new request of the same group replaces the one before."""
-        self.run_worker(self._told(doing), group=group, exclusive=True)
+    def do(self, group: str, doing: Callable[..., Awaitable[None]], *about: Any) -> None:
+        """Run `doing(*about)` beside the screen; a new request of the same group replaces the one before.
 
-    async def _told(self, doing: Coroutine[Any, Any, None]) -> None:
+        Only those of "run" do not: a request to the engine cannot be taken back by forgetting it.
+        """
+
+        work: Callable[[], Coroutine[None, None, None]] = partial(self._told, doing, *about)
+        _: Worker[None] = self.run_worker(work, group=group, exclusive=group != "run")
+
+    async def _told(self, doing: Callable[..., Awaitable[None]], *about: Any) -> None:
+        """Await it; what goes wrong is said."""
         try:
-            await doing
+            await doing(*about)
         except LoraLabError as error:
             self.complain(str(error))
         except OSError as error:
@@ -57,7 +65,7 @@ class ActionApp(App[None]):
             return
         if self.studio.live:
             self.tell("The run goes on without being watched; F5 shows it again.")
-        self.do(self.director.use_model(chosen), "engine")
+        self.do("engine", self.director.use_model, chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_corpus(self) -> None:
@@ -79,7 +87,7 @@ class ActionApp(App[None]):
         dialog = Settings(self.studio.plan, corpus.path if corpus else "the corpus", corpus.note if corpus else "")
         plan = await self.push_screen_wait(dialog)
         if plan is not None:
-            self.do(self.director.use_plan(plan), "engine")
+            self.do("engine", self.director.use_plan, plan)
 
     def _fixed(self, what: str) -> bool:
         """A run keeps what it began with; said, so that nobody wonders."""
@@ -90,7 +98,7 @@ class ActionApp(App[None]):
     # ---- training
 
     def action_train(self) -> None:
-        self.do(self.director.train_key(), "run")
+        self.do("run", self.director.train_key)
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
@@ -104,7 +112,7 @@ class ActionApp(App[None]):
             [("go_on", "Go on training"), ("stop", "Stop")],
         )
         if await self.push_screen_wait(question) == "stop":
-            self.do(self.director.stop(), "run")
+            self.do("run", self.director.stop)
 
     @work(group="dialog", exclusive=True)
     async def action_runs(self) -> None:
@@ -112,7 +120,7 @@ class ActionApp(App[None]):
 
         chosen = await self.push_screen_wait(RunPicker())
         if chosen is not None:
-            self.do(self.director.open_run(chosen), "engine")
+            self.do("engine", self.director.open_run, chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_export(self) -> None:
@@ -129,7 +137,7 @@ class ActionApp(App[None]):
             return
         target = await self.push_screen_wait(Export(what, exporting.proposed_target(Path(run.directory))))
         if target is not None:
-            self.do(self._export(source, target), "export")
+            self.do("export", self._export, source, target)
 
     async def _export(self, source: Path, target: Path) -> None:
         await asyncio.to_thread(exporting.copy_adapter, source, target)
@@ -187,7 +195,7 @@ class ActionApp(App[None]):
             )
             self.exit()
         elif answer == "stop":
-            await self._told(self.director.stop())
+            await self._told(self.director.stop)
             self.farewell = f"{run.name} is stopped at step {run.step}: {run.directory}"
             self.exit()
 

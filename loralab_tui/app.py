@@ -23,7 +23,6 @@ from loralab_tui.opening import open_engine
 from loralab_tui.screens.main import MainScreen
 from loralab_tui.studio import Studio
 from loralab_tui.widgets.chat_pane import ChatPane
-from loralab_tui.widgets.footer import Footer
 
 MACHINE_S = 2.0
 
@@ -71,12 +70,12 @@ class StudioApp(ActionApp):
 
     def _begin(self) -> None:
         if self.options.attach:
-            self.do(self.director.open_run(self.options.attach), "engine")
+            self.do("engine", self.director.open_run, self.options.attach)
             return
         if self.options.corpus:
-            self.do(self.director.look_at_corpus(self.options.corpus), "corpus")
+            self.do("corpus", self.director.look_at_corpus, self.options.corpus)
         if self.options.model:
-            self.do(self.director.choose_model(self.options.model), "engine")
+            self.do("engine", self.director.choose_model, self.options.model)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colour names, for themes that do not set them."""
@@ -102,7 +101,7 @@ class StudioApp(ActionApp):
         while True:
             use = await asyncio.to_thread(meter.read)
             device = self.studio.status.device if self.studio.status else ""
-            footer = self.main.query_one(Footer)
+            footer = self.main.footer
             footer.show(machine_line(host, device, use, footer.room))
             await asyncio.sleep(MACHINE_S)
 
@@ -122,9 +121,9 @@ class StudioApp(ActionApp):
         self.studio.status = status
         self.studio.opening = ""
         self.studio.trouble = ""
-        self.do(self._fit_mode(status), "mode")
+        self.do("mode", self._fit_mode, status)
         if status.run and self.studio.run is None:
-            self.do(self.director.follow_foreign(status.run), "run")
+            self.do("run", self.director.follow_foreign, status.run)
         self.main.show()
 
     async def _fit_mode(self, status: EngineStatus) -> None:
@@ -145,7 +144,7 @@ class StudioApp(ActionApp):
         self.studio.opening = ""
         self.main.chat.failed(event.sentence)
         if self.studio.live:
-            self.do(self.director.read_rest(event.sentence), "run")
+            self.do("run", self.director.read_rest, event.sentence)
         else:
             self.studio.trouble = f"{event.sentence}. F6 starts the model again."
             self.main.show()
@@ -172,7 +171,7 @@ class StudioApp(ActionApp):
             self.main.chat.failed(str(error))
 
     def on_chat_pane_cancel(self, event: ChatPane.Cancel) -> None:
-        self.do(self.link.cancel(event.request), "cancel")
+        self.do("cancel", self.link.cancel, event.request)
 
     async def on_chat_pane_command(self, event: ChatPane.Command) -> None:
         if event.word in keymap.BY_ID:

@@ -30,6 +30,7 @@ class Director:
         self.link = link
         self._changed = changed
         self._config: dict[str, Any] = {}
+        self._under_way = False
 
     async def choose_model(self, text: str) -> None:
         """What someone typed as a model. BadInput for what can be none."""
@@ -75,7 +76,16 @@ class Director:
             await self.open_engine()
 
     async def train_key(self) -> None:
-        """F2: start, pause, go on, resume: what the run's state makes of it."""
+        """F2: start, pause, go on, resume: what the run's state makes of it. Pressed again meanwhile: nothing."""
+        if self._under_way:
+            return
+        self._under_way = True
+        try:
+            await self._train_key()
+        finally:
+            self._under_way = False
+
+    async def _train_key(self) -> None:
         run = self.studio.run
         if run is None or run.phase in (Phase.DONE, Phase.FAILED):
             await self._train()

@@ -26,12 +26,15 @@ SAMPLING = wire.Sampling(temperature=0.7, top_p=0.95)
 GATHER_S = 0.05
 ASK_STATUS_S = 2.0
 SILENT_AFTER_S = 10.0
+CLOSE_S = 1.0
 
 
 class EngineLink:
     """At most one connection at a time. Requests raise LoraLabError with a sentence for the user."""
 
-    def __init__(self, post: Callable[[Message], object], open_engine: OpenEngine) -> None:
+    def __init__(
+        self, post: Callable[[Message], object], open_engine: OpenEngine, silent_after: float = SILENT_AFTER_S
+    ) -> None:
         self._post = post
         self._open = open_engine
         self._client: AsyncClient | None = None
@@ -42,6 +45,7 @@ class EngineLink:
         self._flush_at: asyncio.TimerHandle | None = None
         self._heard = time.monotonic()
         self._silent = False
+        self._silent_after = silent_after
 
     @property
     def connected(self) -> bool:
@@ -77,10 +81,9 @@ class EngineLink:
         self._answers.clear()
         if client is not None:
             await client.close()
+            await asyncio.wait(tasks[:1], timeout=CLOSE_S)  # listening ends by itself and tells those who wait
         for task in tasks:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
         self._flush()
 
     async def train(self, config: dict[str, Any], asked: dict[str, Any]) -> str:
@@ -158,10 +161,10 @@ class EngineLink:
         """Ask for the status now and then: it carries the memory in use, and silence means trouble."""
         with suppress(EngineGone):
             while True:
-                await asyncio.sleep(ASK_STATUS_S)
+                await asyncio.sleep(min(ASK_STATUS_S, self._silent_after))
                 quiet = time.monotonic() - self._heard
-                if quiet > SILENT_AFTER_S or self._silent:
-                    self._silent = quiet > SILENT_AFTER_S
+                if quiet > self._silent_after or self._silent:
+                    self._silent = quiet > self._silent_after
                     self._post(say.EngineSilent(int(quiet) if self._silent else 0))
                 if not self._silent:
                     await client.send(wire.Status(id=client.next_id()))

@@ -5,7 +5,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.events import Key, Paste
 from textual.screen import Screen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
 from loralab_tui import keymap
 from loralab_tui.studio import Studio
@@ -34,27 +34,24 @@ class MainScreen(Screen[None]):
     def __init__(self, studio: Studio) -> None:
         super().__init__()
         self.studio = studio
+        self.header = Header()
+        self.tabs = Choice([("chat", "Chat"), ("training", "Training  ^t")], "chat", signs="▸ ", id="tabs")
+        self.chat = ChatPane(id="chat")
+        self.training = TrainingPane(id="training")
+        self.footer = Footer()
         self._stale = True
 
     def compose(self) -> ComposeResult:
-        yield Header()
-        yield Choice([("chat", "Chat"), ("training", "Training  ^t")], "chat", signs="▸ ", id="tabs")
+        yield self.header
+        yield self.tabs
         with Horizontal(id="panes"):
-            yield ChatPane(id="chat")
-            yield TrainingPane(id="training")
-        yield Footer()
+            yield self.chat
+            yield self.training
+        yield self.footer
 
     def on_mount(self) -> None:
         self.set_interval(REFRESH_S, self._refresh_stale)
         self.show()
-
-    @property
-    def chat(self) -> ChatPane:
-        return self.query_one(ChatPane)
-
-    @property
-    def training(self) -> TrainingPane:
-        return self.query_one(TrainingPane)
 
     def mark_stale(self) -> None:
         """Numbers came: they are shown with the next refresh, not each for itself."""
@@ -72,11 +69,11 @@ class MainScreen(Screen[None]):
         studio = self.studio
         corpus = studio.corpus.name if studio.corpus else None
         ready = studio.can_train or studio.run is not None
-        self.query_one(Header).show(studio.model_title, corpus, studio.plan.short(), studio.train_label, ready)
+        self.header.show(studio.model_title, corpus, studio.plan.short(), studio.train_label, ready)
         self.training.show(studio)
         self.chat.show(studio)
-        self.query_one("#training-strip", Static).update(strip_text(studio.run))
-        self.query_one("#chat-strip", Static).update(self.chat.last_line())
+        self.chat.strip.update(strip_text(studio.run))
+        self.training.strip.update(self.chat.last_line())
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.show)
@@ -100,7 +97,7 @@ class MainScreen(Screen[None]):
         self.chat.prompt.focus()
 
     def _show_tab(self, tab: str) -> None:
-        self.query_one("#tabs", Choice).value = tab
+        self.tabs.value = tab
         self.set_class(tab == "training", "-show-training")
         self.call_after_refresh(self.show)
 

@@ -19,7 +19,7 @@ class ModelPicker(Dialog[str]):
     """Dismissed with a directory or id."""
 
     CSS_PATH = ["dialog.tcss", "pickers.tcss"]
-    BINDINGS = [Binding("down", "app.focus_next", show=False), Binding("up", "app.focus_previous", show=False)]
+    BINDINGS = [Binding("down", "to_list", "To the list", show=False)]
 
     def __init__(self, chosen: str | None) -> None:
         super().__init__()
@@ -39,6 +39,12 @@ class ModelPicker(Dialog[str]):
 
     def on_mount(self) -> None:
         self.look(Path(self.chosen).parent if self.chosen and Path(self.chosen).is_dir() else Path.cwd())
+
+    def action_to_list(self) -> None:
+        """From the field, with the first model marked, so that Enter takes it."""
+        listed = self.query_one(OptionList)
+        listed.focus()
+        listed.highlighted = 0 if listed.highlighted is None else listed.highlighted
 
     @work(thread=True, exclusive=True)
     def look(self, place: Path) -> None:

@@ -54,6 +54,12 @@ class ChatPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.speaker = Choice([("base", "Base"), ("lora", "LoRA"), ("both", "Both")], "base", id="speaker")
+        self.mode = Choice([("chat", "Chat"), ("continue", "Continue")], "chat", id="mode")
+        self.welcome = Static(id="welcome")
+        self.transcript = VerticalScroll(id="transcript")
+        self.strip = Static(id="training-strip", markup=False)
+        self.prompt = Prompt(id="prompt")
         self.conversation = Conversation()
         self.waiting: list[tuple[str, str]] = []  # (speaker, question) still to be asked
         self.answering: ChatMessage | None = None
@@ -63,33 +69,14 @@ class ChatPane(Vertical):
     def compose(self) -> ComposeResult:
         with HorizontalGroup(id="chat-title"):
             yield Static("CHAT", id="chat-name")
-            yield Choice([("base", "Base"), ("lora", "LoRA"), ("both", "Both")], "base", id="speaker")
+            yield self.speaker
             yield Static("", id="gap")
-            yield Choice([("chat", "Chat"), ("continue", "Continue")], "chat", id="mode")
-        yield Static(id="welcome")
-        yield VerticalScroll(id="transcript")
-        yield Static(id="training-strip", markup=False)
-        yield Prompt(id="prompt")
+            yield self.mode
+        yield from (self.welcome, self.transcript, self.strip, self.prompt)
 
     def on_mount(self) -> None:
         self.transcript.display = False
         self.set_interval(FLUSH_S, self._flush)
-
-    @property
-    def transcript(self) -> VerticalScroll:
-        return self.query_one("#transcript", VerticalScroll)
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.query_one(Prompt)
-
-    @property
-    def speaker(self) -> Choice:
-        return self.query_one("#speaker", Choice)
-
-    @property
-    def mode(self) -> Choice:
-        return self.query_one("#mode", Choice)
 
     def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
         event.stop()
@@ -100,7 +87,7 @@ class ChatPane(Vertical):
 
     def say(self, text: str) -> None:
         """The user's words go on the transcript; then each chosen speaker is asked in turn."""
-        self.query_one("#welcome").display = False
+        self.welcome.display = False
         self.transcript.display = True
         self.transcript.mount(ChatMessage("you", text))
         self.transcript.anchor()
@@ -184,7 +171,7 @@ class ChatPane(Vertical):
             self.speaker.allow(value, not missing, missing)
         if missing and self.speaker.value != "base":
             self.speaker.value = "base"
-        self.query_one("#welcome", Static).update(welcome(studio))
+        self.welcome.update(welcome(studio))
         self.prompt.placeholder = placeholder(studio, self.mode.value == "continue")
 
     def _flush(self) -> None:

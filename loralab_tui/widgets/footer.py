@@ -28,16 +28,20 @@ class Footer(HorizontalGroup):
     Footer > #machine { width: 1fr; text-align: right; padding: 0 1; color: $quiet; text-wrap: nowrap; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Static("", id="machine", markup=False)
+
     def compose(self) -> ComposeResult:
         for action in keymap.ACTIONS:
             if action.footer:
                 yield KeyHint(action)
-        yield Static("", id="machine", markup=False)
+        yield self.machine
 
     @property
     def room(self) -> int:
         """Cells there are for the machine."""
-        return self.query_one("#machine", Static).content_size.width
+        return self.machine.content_size.width
 
     def show(self, machine: str) -> None:
-        self.query_one("#machine", Static).update(machine)
+        self.machine.update(machine)

@@ -38,31 +38,33 @@ class Header(HorizontalGroup):
     Header > #chip-train.-idle { background: $panel; color: $quiet; text-style: none; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.brand = Static("LoRA Lab", id="name")
+        self.model, self.corpus, self.plan = Chip("model"), Chip("corpus"), Chip("settings")
+        self.train = Chip("train")
+
     def compose(self) -> ComposeResult:
-        yield Static("LoRA Lab", id="name")
-        for action in ("model", "corpus", "settings"):
-            yield Chip(action)
+        yield self.brand
+        yield from (self.model, self.corpus, self.plan)
         yield Static("", id="space")
-        yield Chip("train")
+        yield self.train
 
     def show(self, model: str | None, corpus: str | None, plan: str, train: str, ready: bool) -> None:
         """`train` names what F2 does now; `ready` is whether it can."""
         model_text, corpus_text = fit(
             model or "choose a model", corpus or "choose a corpus", self._room(len(plan) + len(train))
         )
-        self._chip("model").show(model_text, bool(model))
-        self._chip("corpus").show(corpus_text, bool(corpus))
-        self._chip("settings").show(plan)
-        self._chip("train").update(f"F2 {train}")
-        self._chip("train").set_class(not ready, "-idle")
+        self.model.show(model_text, bool(model))
+        self.corpus.show(corpus_text, bool(corpus))
+        self.plan.show(plan)
+        self.train.update(f"F2 {train}")
+        self.train.set_class(not ready, "-idle")
 
     def _room(self, taken: int) -> int:
         """Cells for the two names: the rest is keys, gaps, and `taken`."""
-        brand = 10 if self.query_one("#name").display else 0
+        brand = 10 if self.brand.display else 0
         return max(16, self.size.width - brand - 3 * 6 - 5 - taken)
-
-    def _chip(self, action: str) -> Chip:
-        return self.query_one(f"#chip-{action}", Chip)
 
 
 def fit(model: str, corpus: str, room: int) -> tuple[str, str]:

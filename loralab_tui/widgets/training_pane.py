@@ -44,34 +44,37 @@ class TrainingPane(Vertical, can_focus=True):
     TrainingPane #log { height: 5; margin-top: 1; color: $quiet; }
     """
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.title = Static("TRAINING", id="training-title", markup=False)
+        self.card = CardBox(id="card", markup=False)
+        self.progress = ProgressLine(id="progress")
+        self.chart = LossChart(id="chart")
+        self.legend = Static(id="legend", markup=False)
+        self.numbers = Static(id="numbers")
+        self.log_lines = Static(id="log", markup=False)
+        self.strip = Static(id="chat-strip", markup=False)
+
     def compose(self) -> ComposeResult:
-        yield Static("TRAINING", id="training-title", markup=False)
-        yield CardBox(id="card", markup=False)
-        yield ProgressLine(id="progress")
-        yield LossChart(id="chart")
-        yield Static(id="legend", markup=False)
-        yield Static(id="numbers")
-        yield Static(id="log", markup=False)
-        yield Static(id="chat-strip", markup=False)
+        yield from (self.title, self.card, self.progress, self.chart, self.legend)
+        yield from (self.numbers, self.log_lines, self.strip)
 
     def show(self, studio: Studio) -> None:
         """Everything, from the studio; the caller decides how often."""
         run = studio.run
-        self.query_one("#training-title", Static).update(f"TRAINING  {run.name if run else ''}")
-        self.query_one(CardBox).show(card(studio))
-        progress = self.query_one(ProgressLine)
-        progress.display = run is not None
-        progress.show(run)
-        chart = self.query_one(LossChart)
-        chart.visible = run is not None and len(run.curve) > 0
-        chart.show(run)
-        self.query_one("#legend", Static).update(legend(run))
-        self.query_one("#numbers", Static).update(numbers(run, self.size.width - 2) if run else "")
+        self.title.update(f"TRAINING  {run.name if run else ''}")
+        self.card.show(card(studio))
+        self.progress.display = run is not None
+        self.progress.show(run)
+        self.chart.visible = run is not None and len(run.curve) > 0
+        self.chart.show(run)
+        self.legend.update(legend(run))
+        self.numbers.update(numbers(run, self.size.width - 2) if run else "")
         self._show_log(run)
 
     def _show_log(self, run: RunView | None) -> None:
         """The newest lines that fit, long ones (an exported path) in full."""
-        log = self.query_one("#log", Static)
+        log = self.log_lines
         width, height = max(20, log.size.width), max(1, log.size.height)
         entries = list(run.log)[-height:] if run else []
         lines = [line for entry in entries for line in wrap(entry, width, subsequent_indent="  ")]

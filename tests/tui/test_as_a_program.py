@@ -1,0 +1,90 @@
+"""`python -m loralab_tui` in a terminal of its own: first paint, signals, and what it never imports."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+PATIENCE_S = 20.0
+
+
+class Terminal:
+    """The program's terminal: what it wrote so far."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", master: int) -> None:
+        self.process, self.master, self.seen = process, master, b""
+
+    def read_until(self, wanted: bytes) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while wanted not in self.seen:
+            left = deadline - time.monotonic()
+            assert left > 0 and select.select([self.master], [], [], left)[0], self.seen[-2000:]
+            try:
+                self.seen += os.read(self.master, 1 << 16)
+            except OSError:
+                break
+        assert wanted in self.seen
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[Terminal]:
+    master, slave = pty.openpty()
+    os.set_blocking(master, True)
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    command = [sys.executable, "-m", "loralab_tui", *arguments]
+    process = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment, start_new_session=True
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
+    with started() as terminal:
+        terminal.read_until(ALTERNATE_SCREEN)
+        terminal.read_until(b"Quit")
+        terminal.process.send_signal(number)
+        terminal.read_until(NORMAL_SCREEN)
+        assert terminal.process.wait(PATIENCE_S) == 128 + number
+        assert b"Traceback" not in terminal.seen
+
+
+def test_without_a_terminal_it_says_what_works_instead() -> None:
+    done = subprocess.run([sys.executable, "-m", "loralab_tui"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2 and "loralab train" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_screen_at_work_has_imported_neither_torch_nor_transformers() -> None:
+    program = """
+import asyncio, sys
+from loralab_tui.app import Options, StudioApp
+
+async def use() -> None:
+    app = StudioApp(Options(host="box"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        for key in ("f1", "f4", "f5", "f6", "f7"):
+            await pilot.press(key)
+            await pilot.pause()
+            await pilot.press("escape")
+
+asyncio.run(use())
+print(sorted({"torch", "transformers", "peft"} & {name.split(".")[0] for name in sys.modules}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

@@ -1,0 +1,116 @@
+"""Letters only ever type; function keys act while one types; the safe answer has the focus."""
+
+import string
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, DataTable, Input
+
+from loralab_core.wire import messages as wire
+from loralab_tui import keymap
+from loralab_tui.app import Options, StudioApp
+from loralab_tui.run_view import Phase
+from loralab_tui.screens.confirm import Confirm
+from loralab_tui.screens.help import Help
+from loralab_tui.screens.main import MainScreen
+from tests.tui.driving import ready, toasts, training, until
+from tests.tui.fake_engine import FakeEngine
+
+PRINTABLE = list(string.printable.strip())
+
+
+async def test_every_printable_key_types_wherever_the_focus_is(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        for place in (app.main.chat.prompt, app.main.chat.transcript, app.main.training):
+            app.main.chat.prompt.clear()
+            place.focus()
+            await pilot.pause()
+            await pilot.press(*PRINTABLE)
+            assert app.main.chat.prompt.text == "".join(PRINTABLE)
+        assert app.screen is app.main
+        assert {type(request) for request in engine.asked} <= {wire.Status, wire.Train}
+        assert app.studio.run is not None and app.studio.run.phase is Phase.TRAINING
+
+
+async def test_no_printable_key_does_anything_in_a_question(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await training(app, pilot, engine)
+        for key in ("f9", "ctrl+q"):
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(app.screen, Confirm))
+            await pilot.press(*PRINTABLE, "space")
+            assert isinstance(app.screen, Confirm)
+            await pilot.press("escape")
+        assert not any(isinstance(request, wire.Stop) for request in engine.asked)
+
+
+async def test_function_keys_act_while_one_types(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        await pilot.press(*"half a thought")
+        await pilot.press("f2")
+        await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.PAUSED)
+        assert engine.last(wire.Pause).paused
+        await pilot.press("f2")
+        await until(pilot, lambda: not engine.last(wire.Pause).paused)
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        await pilot.press("escape")
+        assert app.main.chat.prompt.text == "half a thought"
+
+
+@pytest.mark.parametrize(("key", "widget"), [("f4", Input), ("f5", DataTable), ("f6", Input), ("f7", Input)])
+async def test_dialogs_open_with_the_first_field_focused_and_esc_closes(key: str, widget: type) -> None:
+    app = StudioApp(Options(host="box"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.focused, widget))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+
+
+async def test_stopping_asks_and_enter_goes_on(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(app.focused, Button))
+        assert app.focused is not None and app.focused.id == "go_on"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is app.main)
+        assert app.studio.live
+        await _stop(app, pilot)
+        assert isinstance(engine.last(wire.Stop), wire.Stop)
+
+
+async def _stop(app: StudioApp, pilot: Pilot[None]) -> None:
+    await pilot.press("f9")
+    await until(pilot, lambda: isinstance(app.focused, Button))
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.STOPPED)
+
+
+async def test_escape_leaves_the_prompt_and_keeps_the_draft(app: StudioApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press(*"draft", "escape")
+        assert app.focused is not app.main.chat.prompt
+        await pilot.press("escape")
+        assert app.focused is app.main.chat.prompt
+        assert app.main.chat.prompt.text == "draft"
+
+
+async def test_commands_can_be_typed(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"/train", "enter")
+        await until(pilot, lambda: engine.run)
+        await pilot.press(*"/dance", "enter")
+        await until(pilot, lambda: any("/dance" in note for note in toasts(app)))
+
+
+def test_every_action_has_a_key_of_its_own_a_tooltip_and_a_method() -> None:
+    assert len({action.key for action in keymap.ACTIONS}) == len(keymap.ACTIONS)
+    assert all(action.tooltip for action in keymap.ACTIONS)
+    assert all(hasattr(StudioApp, f"action_{action.id}") for action in keymap.ACTIONS)
+    assert sum(len(actions) for _, actions in keymap.groups()) == len(keymap.ACTIONS)
+    assert sum(action.footer for action in keymap.ACTIONS) <= 6

@@ -1,0 +1,74 @@
+import math
+
+import pytest
+
+from loralab_core.errors import BadInput
+from loralab_tui import words
+from loralab_tui.conversation import Conversation
+from loralab_tui.plan import plan_from
+from loralab_tui.widgets.header import fit
+from loralab_tui.widgets.message import without_empty_stretches
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (words.size(999), "999 B"),
+        (words.size(1_115_394), "1.1 MB"),
+        (words.size(141e9), "141 GB"),
+        (words.size(None), "–"),
+        (words.clock(127), "2:07"),
+        (words.clock(3725), "1:02:05"),
+        (words.clock(math.inf), "–"),
+        (words.count(338_123), "338k"),
+        (words.rate(2e-4), "2e-4"),
+        (words.rate(1.7e-4), "1.7e-4"),
+        (words.real(math.nan), "not a number"),
+        (words.ago(90000), "1 day ago"),
+        (words.shorten("tinyshakespeare.txt", 9), "tiny….txt"),
+    ],
+)
+def test_numbers_as_people_read_them(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_names_share_the_room_in_the_header() -> None:
+    assert fit("short", "a-very-long-corpus-name.txt", 20) == ("short", "a-very-…ame.txt")
+    assert all(len(name) <= 10 for name in fit("m" * 30, "c" * 30, 20))
+
+
+def test_line_breaks_without_words_are_counted() -> None:
+    assert without_empty_stretches("a\n\nb") == "a\n\nb"
+    assert without_empty_stretches("a" + "\n" * 50 + "b") == "a\n… 49 empty lines\nb"
+
+
+def test_what_train_will_do_is_one_sentence() -> None:
+    plan = plan_from({"rank": "16", "steps": "120", "lr": "2e-3", "epochs": "", "base": "bf16", "seq_len": "256"})
+    assert plan.sentence("/data/plays.txt", "plain text, 1.1 MB") == (
+        "trains an adapter of rank 16 on plays.txt (plain text, 1.1 MB) for 120 steps: "
+        "8 sequences of 256 tokens a step, learning rate 2e-3. The model itself is kept as bf16."
+    )
+    assert plan.asked_dict == {"rank": 16, "steps": 120, "lr": 2e-3, "base": "bf16", "seq_len": 256}
+
+
+@pytest.mark.parametrize("field", ["rank", "lr", "batch"])
+def test_a_setting_that_does_not_fit_is_named(field: str) -> None:
+    with pytest.raises(BadInput, match=field):
+        plan_from({field: "-1"})
+
+
+def test_each_speaker_remembers_only_its_own_words() -> None:
+    talk = Conversation()
+    talk.ask("base", "who?")
+    talk.answer("base", "a king")
+    talk.ask("lora", "who?")
+    talk.answer("lora", "thy liege")
+    assert [turn["content"] for turn in talk.ask("lora", "why?")] == ["who?", "thy liege", "why?"]
+
+
+def test_turns_keep_alternating_when_an_answer_fails_or_comes_too_late() -> None:
+    talk = Conversation()
+    talk.ask("base", "who?")
+    talk.take_back("base")
+    talk.answer("base", "late")
+    assert [turn["role"] for turn in talk.ask("base", "again?")] == ["user"]
