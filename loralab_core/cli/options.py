@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import os
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
