@@ -7,6 +7,7 @@ import msgspec
 
 from loralab_core.errors import BadInput
 from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.directory import check_free
 
 
 def check_paths(config: TrainConfig) -> None:
@@ -15,8 +16,8 @@ def check_paths(config: TrainConfig) -> None:
         check_corpus(corpus)
     if config.from_adapter and not (Path(config.from_adapter) / "adapter_config.json").is_file():
         raise BadInput(f"{config.from_adapter} is not an adapter: it has no adapter_config.json")
-    if config.run_dir and (Path(config.run_dir) / "run.json").exists():
-        raise BadInput(f"{config.run_dir} already holds a run; `loralab resume {config.run_dir}` continues it")
+    if config.run_dir:
+        check_free(Path(config.run_dir))
 
 
 def check_corpus(corpus: str) -> None:

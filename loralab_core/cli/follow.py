@@ -34,6 +34,7 @@ def follow_to_end(
     """
     asked_to_stop = 0
     last: Event | None = None
+    named = not stops
     while True:
         response = _next(client, run)
         if interrupts.count > asked_to_stop:
@@ -43,9 +44,14 @@ def follow_to_end(
             asked_to_stop = interrupts.count
             client.send(Stop(id=client.next_id(), run=str(run.path)))
             show.note("stopping: a checkpoint is being written (Ctrl-C again leaves that to the engine)")
+        if not named and isinstance(response, RunEvent) and response.event["event"] == "prepared":
+            show.note(f"run {short_name(run)}")  # not earlier: one that cannot begin says why, and nothing else
+            named = True
         last = show_response(response, run, show) or last
         if isinstance(response, Done) and response.id == history:
             history = None
+            if owner(run) is not None:
+                last = None  # it is being trained, so an ending lies in the past
         if history is None and last is not None and last["event"] in FINAL:
             return finish(last, run, show, interrupted=bool(asked_to_stop))
 
@@ -94,6 +100,7 @@ def finish(last: Event, run: RunDirectory, show: Renderer, *, interrupted: bool 
     if last["event"] == "stopped":
         show.note(resume_hint(run))
         return INTERRUPTED if interrupted else 0
+    show.failure(last.get("why") or "no reason was given")
     return 2 if last.get("kind") == "bad_input" else 1
 
 

@@ -20,6 +20,10 @@ class Renderer(Protocol):
 
     def note(self, sentence: str) -> None: ...
 
+    def failure(self, why: str) -> None:
+        """The run that was followed failed; its event has been shown already."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -30,10 +34,13 @@ def choose_renderer(as_json: bool) -> Renderer:
 
 
 class JsonLines:
-    """Every event of events.jsonl as one line on stdout; progress that is not in the file is left out."""
+    """Every event of events.jsonl as one line on stdout; progress that is not in the file is left out.
+
+    An end is always told, also where the disk refused to write it down.
+    """
 
     def event(self, event: Event) -> None:
-        if "seq" in event:
+        if "seq" in event or event["event"] in FINAL:
             print_json(event)
 
     def loading(self, done: int, total: int, what: str) -> None:
@@ -41,6 +48,9 @@ class JsonLines:
 
     def note(self, sentence: str) -> None:
         say(sentence)
+
+    def failure(self, why: str) -> None:
+        say(" ".join(why.split()))
 
     def close(self) -> None:
         return
@@ -68,11 +78,18 @@ class PlainLines:
             say(describe_step(event, self._steps))
 
     def loading(self, done: int, total: int, what: str) -> None:
-        if done >= total:
-            say(f"{what}: {size(total)}")
+        """Only where it takes a while."""
+        now = time.monotonic()
+        self._shown = self._shown or now
+        if now - self._shown >= PLAIN_EVERY_S:
+            self._shown = now
+            say(f"{what}: {size(done)} of {size(total)}")
 
     def note(self, sentence: str) -> None:
         say(sentence)
+
+    def failure(self, why: str) -> None:
+        return
 
     def close(self) -> None:
         return
@@ -118,6 +135,9 @@ class Bar:
 
     def note(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def failure(self, why: str) -> None:
+        return
 
     def close(self) -> None:
         self._progress.stop()

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loralab_core.cli.event_text import short_name
 from loralab_core.cli.main import Subparsers
 from loralab_core.cli.options import add_train_options, gather, print_config
 from loralab_core.cli.terminal import Interrupts, print_json
@@ -55,9 +54,7 @@ def start_and_follow(client: "Client", request: "Train | Resume", *, detach: boo
             started = wait_until_started(client, request.id, show, interrupts)
             if detach:
                 return leave(started, as_json)
-            run = RunDirectory(Path(started.run))
-            show.note(f"run {short_name(run)}")
-            return follow_to_end(client, run, show, interrupts, stops=True)
+            return follow_to_end(client, RunDirectory(Path(started.run)), show, interrupts, stops=True)
     finally:
         show.close()
 

@@ -5,6 +5,8 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 
 from loralab_core import __version__
 from loralab_core.engine.server import Server
@@ -21,6 +23,7 @@ def main() -> int:
         print("another engine for this model is running already")
         return 0
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may go, the training stays
+    _on_end_signals(lambda *_: sys.exit(0))  # nothing has begun yet; what `finally` cleans up is all there is to do
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     server = Server(socket_path(arguments.key))
@@ -50,9 +53,14 @@ def _serve(server: Server, arguments: argparse.Namespace) -> int:
     from loralab_core.engine.engine import Engine
 
     engine = Engine(server, arguments.model, arguments.base, arguments.device, full=bool(arguments.mode))
-    signal.signal(signal.SIGTERM, lambda *_: engine.leave("the engine was asked to end (SIGTERM)"))
+    _on_end_signals(lambda number, _: engine.leave(f"the engine was asked to end ({signal.Signals(number).name})"))
     engine.serve()
     return 0
+
+
+def _on_end_signals(do: Callable[[int, FrameType | None], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, do)
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 import json
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from loralab_core.lora.peft_files import CONFIG, load_adapter
 from loralab_core.runs.checkpoints import latest_checkpoint
 from loralab_core.runs.directory import RunDirectory, open_run
 from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
+
+RESIDENT = 8  # adapters kept in memory for questions to come
 
 
 @dataclass(eq=False)
@@ -71,10 +74,9 @@ class Answers:
             try:
                 if question.answer is None:
                     self._begin(question)
-                self._one_token(question)
-            except StopIteration:
-                self._finish(question)
-                return
+                if not self._one_token(question):
+                    self._finish(question)
+                    return
             except Exception as error:
                 self._fail(question, error)
                 return
@@ -90,12 +92,16 @@ class Answers:
         started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids))
         self.server.send(question.client, started)
 
-    def _one_token(self, question: Question) -> None:
-        piece = next(question.pieces)
+    def _one_token(self, question: Question) -> bool:
+        """False when the answer has ended."""
+        piece = next(question.pieces, None)
+        if piece is None:
+            return False
         if not question.first_token_s:
             question.first_token_s = time.perf_counter() - question.arrived
         if piece:
             self.server.send(question.client, Piece(id=question.request.id, text=piece))
+        return True
 
     def _finish(self, question: Question) -> None:
         """Ended by itself, or cancelled."""
@@ -115,7 +121,10 @@ class Answers:
         self.server.send(question.client, reply)
 
     def _fail(self, question: Question, error: Exception) -> None:
-        self._queue.remove(question)
+        if question in self._queue:
+            self._queue.remove(question)
+        if not isinstance(error, LoraLabError):
+            traceback.print_exception(error)
         kind = "bad_input" if isinstance(error, BadInput) else "failed"
         sentence = str(error) if isinstance(error, LoraLabError) else f"no answer: {type(error).__name__}: {error}"
         self.server.send(question.client, Failed(id=question.request.id, sentence=sentence, kind=kind))  # type: ignore[arg-type]
@@ -153,9 +162,14 @@ class Answers:
         place = directory.expanduser().resolve()
         written = (place / CONFIG).stat().st_mtime_ns if (place / CONFIG).is_file() else 0
         key = (str(place), written)
-        if key not in self._resident:
-            self._resident[key] = load_adapter(lm.model, place)
-        return self._resident[key]
+        adapter = self._resident.pop(key, None) or load_adapter(lm.model, place)
+        self._resident[key] = adapter  # at the end: the one that was asked last
+        for old in list(self._resident)[:-RESIDENT]:
+            del self._resident[old]
+        return adapter
+
+    def forget_adapters(self) -> None:
+        self._resident.clear()
 
     def _keep(self, question: Question, reply: Generated) -> None:
         """The exchange, in the run's chat.jsonl. A full disk costs the record, not the answer."""

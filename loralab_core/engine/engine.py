@@ -16,6 +16,8 @@ from loralab_core.engine.run_host import RunHost
 from loralab_core.engine.server import Connection, Departed, Server
 from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.lora.loaded import LoadedModel, load
+from loralab_core.models.loading import fingerprint
+from loralab_core.text.errors import Cancelled
 from loralab_core.training.memory import current_bytes
 from loralab_core.wire.messages import (
     Attach,
@@ -42,26 +44,28 @@ class Engine:
     def __init__(self, server: Server, model: str, base: str, device: str, full: bool):
         self.server, self.directory, self.base, self.device, self.full = server, Path(model), base, device, full
         self.lm: LoadedModel | None = None
-        self.runs = RunHost(server, self.model)
+        self.runs = RunHost(server, self.model_for_run)
         self.answers = Answers(server, self.model, self.runs, full)
-        self.leaving = False
+        self.read_as = ""  # fingerprint of the model's files when they were read
+        self.leaving = ""  # why, once the engine was told to
         self.idle_s = float(os.environ.get("LORALAB_ENGINE_IDLE_S", IDLE_S))
         self.idle_since = time.monotonic()
         self.to_tell: list[tuple[Connection, int]] = []  # who asked for the shutdown
 
     def leave(self, why: str) -> None:
-        """End at the next micro-batch, with a checkpoint. Safe in a signal handler."""
-        self.leaving = True
-        self.runs.stop(why)
+        """End at the next micro-batch, with a checkpoint. Only sets a flag: it is called in signal handlers."""
+        self.leaving = why
 
     def serve(self) -> None:
         """Until nobody needs the engine any more, or it was told to leave."""
-        while not self.leaving or self.runs.training:
+        while True:
             self._take_requests()
-            self._work()
-            if self._is_unused():
+            if self.leaving:
+                self.runs.stop(self.leaving)
+            if (self.leaving and not self.runs.is_busy) or self._is_unused():
                 break
-        self.answers.refuse_all("the engine is ending")
+            self._work()
+        self._refuse_all("the engine was just ending; try again")
         for client, number in self.to_tell:
             self.server.send(client, Done(id=number))
 
@@ -73,9 +77,16 @@ class Engine:
         self.runs.turn()
 
     def _is_unused(self) -> bool:
-        if self.server.clients or self.runs.training or self.answers.waiting:
+        if self.server.clients or self.runs.is_busy or self.answers.waiting:
             self.idle_since = time.monotonic()
         return time.monotonic() - self.idle_since > self.idle_s
+
+    def _refuse_all(self, why: str) -> None:
+        self.answers.refuse_all(why)
+        while not self.server.inbox.empty():
+            client, request = self.server.inbox.get()
+            if not isinstance(request, Departed):
+                self.server.send(client, Failed(id=getattr(request, "id", 0), sentence=why))
 
     def _take_requests(self) -> None:
         """Everything that waits; with nothing else to do, sleep up to a quarter of a second for more."""
@@ -155,10 +166,18 @@ class Engine:
             def report(done: int, total: int, what: str) -> None:
                 nonlocal last
                 if self.leaving:
-                    raise LoraLabError("the engine was told to end while it read the model")
+                    raise Cancelled(self.leaving)
                 if done == total or time.monotonic() - last > 0.1:
                     last = time.monotonic()
                     self.server.broadcast(Loading(done=done, total=total, what=what))
 
             self.lm = load(self.directory, self.base, self.device, report)
+            self.read_as = fingerprint(self.lm.directory)
         return self.lm
+
+    def model_for_run(self) -> LoadedModel:
+        """As `model`, but read again where its files have changed since, or where a run may have changed it."""
+        if self.lm is not None and (self.full or fingerprint(self.lm.directory) != self.read_as):
+            self.lm = None
+            self.answers.forget_adapters()
+        return self.model()

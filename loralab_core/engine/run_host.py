@@ -1,5 +1,6 @@
 """The run being trained in this engine, and who follows it."""
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,9 +11,12 @@ from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.config import config_from
 from loralab_core.runs.directory import RunDirectory, create_run, open_run
-from loralab_core.runs.events import Event, EventLog, read
+from loralab_core.runs.events import FINAL, Event, EventLog, read
 from loralab_core.runs.owner import claim, release
-from loralab_core.training.loop import TICK, Training
+from loralab_core.text.errors import Cancelled
+from loralab_core.training.loop import Training
+from loralab_core.training.prepare import TICK
+from loralab_core.training.start import check_resumable
 from loralab_core.wire.messages import Attach, Done, Pause, Resume, RunEvent, Started, Stop, Train
 
 
@@ -20,6 +24,7 @@ class RunHost:
     """At most one run at a time. `turn()` trains one micro-batch; everything else is quick."""
 
     def __init__(self, server: Server, model: Callable[[], LoadedModel]):
+        """`model` opens the base for a run: as its files are now. It may raise Cancelled."""
         self.server, self.model = server, model
         self.training: Training | None = None
         self.paused = False
@@ -28,6 +33,10 @@ class RunHost:
         self._events: Iterator[Event] = iter(())
         self._followers: dict[str, set[Connection]] = {}
         self._to_tell: list[tuple[Connection, int]] = []  # who asked for the stop
+
+    @property
+    def is_busy(self) -> bool:
+        return self.waiting is not None or self.training is not None
 
     @property
     def is_moving(self) -> bool:
@@ -45,6 +54,7 @@ class RunHost:
         if self.training and self.training.run == run:
             raise BadInput(f"{run.path} is being trained; `loralab attach {run.path}` follows it")
         self._expect_free()
+        check_resumable(run, request.steps)  # refused here, nothing of the run is touched
         self._begin(client, request.id, run, request.steps)
 
     def _expect_free(self) -> None:
@@ -56,8 +66,6 @@ class RunHost:
             )
 
     def _begin(self, client: Connection, number: int, run: RunDirectory, steps: int | None) -> None:
-        import os
-
         claim(run)
         self._follow(client, run)
         self.waiting = (run, steps)
@@ -65,8 +73,10 @@ class RunHost:
 
     def attach(self, client: Connection, request: Attach) -> None:
         run = open_run(Path(request.run))
-        for event in read(run.events_path, request.since_seq):
-            self.server.send(client, RunEvent(run=str(run.path), event=event))
+        events = read(run.events_path, request.since_seq)
+        if self.training and self.training.run == run:
+            events += [event for event in self.training.log.unwritten() if event["seq"] > request.since_seq]
+        self.server.send_history(client, (RunEvent(run=str(run.path), event=event) for event in events))
         self._follow(client, run)
         self.server.send(client, Done(id=request.id))
 
@@ -77,9 +87,10 @@ class RunHost:
 
     def pause(self, client: Connection, request: Pause) -> None:
         self._expect(request.run)
-        if self.training and request.paused != self.paused:
+        if request.paused != self.paused:
             self.paused = request.paused
-            self._publish(self.training.note("paused" if request.paused else "continued"))
+            if self.training:
+                self._publish(self.training.note("paused" if request.paused else "continued"))
         self.server.send(client, Done(id=request.id))
 
     def _expect(self, path: str) -> None:
@@ -105,6 +116,7 @@ class RunHost:
     def forget(self, client: Connection) -> None:
         for followers in self._followers.values():
             followers.discard(client)
+        self._followers = {run: followers for run, followers in self._followers.items() if followers}
 
     def _publish(self, event: Event) -> None:
         run = event["run"] if "run" in event else str(self.training.run.path) if self.training else ""
@@ -120,27 +132,29 @@ class RunHost:
         if self.training is None or self.paused:
             return
         began = time.perf_counter()
+        run = str(self.training.run.path)
         try:
             event = next(self._events)
-        except StopIteration:
-            self._end()
-            return
-        except LoraLabError:
-            self._end()  # it was an event already
-            return
-        except Exception:
+        except Exception as error:  # the loop makes an event of every failure, so this is a fault of the loop's own
             traceback.print_exc()
-            self._end()
-            return
+            event = {"event": "failed", "run": run, "why": f"{type(error).__name__}: {error}", "kind": "failed"}
         self.last_turn_s = time.perf_counter() - began
+        if event["event"] in FINAL:
+            self._end()  # first: who hears of the end finds the engine free
         if event is not TICK:
-            self._publish(event)
+            self._publish({"run": run, **event} if event["event"] in FINAL else event)
+        if event["event"] in FINAL:
+            self._tell_stopped()
 
     def _open(self, run: RunDirectory, steps: int | None) -> None:
         try:
             lm = self.model()
             self.training = Training(run, lm, steps)
             self._events = self.training.events()
+            if self.paused:  # it was asked for before there was anything to hold
+                self._publish(self.training.note("paused"))
+        except Cancelled as error:
+            self._close_unstarted(run, "stopped", str(error))
         except Exception as error:
             if not isinstance(error, LoraLabError):
                 traceback.print_exc()
@@ -151,17 +165,21 @@ class RunHost:
 
     def _close_unstarted(self, run: RunDirectory, kind: str, why: str, error_kind: str = "") -> None:
         """The last event of a run whose model could not even be read."""
-        log = EventLog(run.events_path)
         event: Event = {"event": kind, "run": str(run.path), "adapter": None, "steps": 0, "tokens": 0, "seconds": 0.0}
         event |= {"peak_memory_bytes": 0, "why": why} | ({"kind": error_kind} if error_kind else {})
-        self._publish(log.append(event))
-        log.close()
+        try:
+            log = EventLog(run.events_path)
+            event = log.append(event)
+            log.close()
+        except OSError as error:  # then only those who listen learn of it
+            print(f"{run.events_path} cannot be written: {error}")
         release(run)
+        self.waiting, self.paused = None, False
+        self._publish(event)
         self._tell_stopped()
 
     def _end(self) -> None:
-        self.training, self._events, self.last_turn_s = None, iter(()), 0.0
-        self._tell_stopped()
+        self.training, self.paused, self._events, self.last_turn_s = None, False, iter(()), 0.0
 
     def _tell_stopped(self) -> None:
         for client, number in self._to_tell:

@@ -1,7 +1,8 @@
 """The engine's socket: a thread of its own that never waits for a client, so that no client can hold up training.
 
 Requests go into one queue for the engine's thread; answers are handed to the loop. What a client does not read is
-buffered up to a limit; beyond it the client is dropped and can attach again from the events file.
+buffered up to a limit; beyond it the client is dropped and can attach again from the events file. A run's history,
+which may be longer than that, comes on top of the limit.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Connection:
 
     writer: asyncio.StreamWriter
     name: str = ""
+    limit: int = UNREAD_LIMIT
     gone: bool = False
 
 
@@ -69,7 +71,7 @@ class Server:
         client = Connection(writer)
         self._write(client, Hello(version=VERSION, pid=os.getpid(), name="engine"))
         try:
-            while line := await reader.readline():
+            while not client.gone and (line := await reader.readline()):
                 self._take(client, line)
         except (ConnectionError, ValueError):  # ValueError: a line beyond the limit
             pass
@@ -93,6 +95,12 @@ class Server:
         if not client.gone:
             self._loop.call_soon_threadsafe(self._write, client, message)
 
+    def send_history(self, client: Connection, messages: Iterable[Message]) -> None:
+        """Many messages at once, which the client may take its time to read. From any thread; never waits."""
+        content = b"".join(encode(message) for message in messages)
+        if content and not client.gone:
+            self._loop.call_soon_threadsafe(self._write_history, client, content)
+
     def broadcast(self, message: Message) -> None:
         for client in tuple(self.clients):
             self.send(client, message)
@@ -101,8 +109,17 @@ class Server:
         if client.gone or client.writer.is_closing():
             return
         client.writer.write(encode(message))
-        if client.writer.transport.get_write_buffer_size() > UNREAD_LIMIT:
+        if client.writer.transport.get_write_buffer_size() > client.limit:
             self._drop(client)
+
+    def _write_history(self, client: Connection, content: bytes) -> None:
+        if client.gone or client.writer.is_closing():
+            return
+        if client.writer.transport.get_write_buffer_size() > UNREAD_LIMIT:  # asks again and again and reads nothing
+            self._drop(client)
+            return
+        client.writer.write(content)
+        client.limit = client.writer.transport.get_write_buffer_size() + UNREAD_LIMIT
 
     def _drop(self, client: Connection) -> None:
         if client.gone:
@@ -123,10 +140,12 @@ class Server:
         self.path.unlink(missing_ok=True)
 
     async def _flush(self) -> None:
+        closing = []
         for client in tuple(self.clients):
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                client.writer.close()
-                await asyncio.wait_for(client.writer.wait_closed(), 0.5)
+            client.writer.close()
+            closing.append(asyncio.ensure_future(client.writer.wait_closed()))
+        if closing:
+            await asyncio.wait(closing, timeout=1)
 
 
 def _id_of(line: bytes) -> int:

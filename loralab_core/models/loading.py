@@ -20,6 +20,7 @@ from loralab_core.models.decoder import Decoder
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
+SAMPLES, BLOCK = 64, 1 << 15  # of a weight file, for its fingerprint
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -123,10 +124,26 @@ def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) 
 
 
 def fingerprint(model_dir: Path) -> str:
-    """Which weights these are, cheaply: sha256 hex of config.json and of every file's size and safetensors header."""
-    digest = hashlib.sha256((model_dir / "config.json").read_bytes())
-    for file in weight_files(model_dir):
-        with open(file, "rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            digest.update(f"{file.name} {file.stat().st_size} ".encode() + opened.read(min(length, 64 << 20)))
+    """Which weights these are, cheaply: sha256 hex of config.json and of samples of every file.
+
+    Tuned weights have the size and the header of their base but differ nearly everywhere, so samples tell them apart.
+    Raises BadInput when a file is not there.
+    """
+    try:
+        digest = hashlib.sha256((model_dir / "config.json").read_bytes())
+        for file in weight_files(model_dir):
+            _sample(file, digest.update)
+    except OSError as error:
+        raise BadInput(explain_os_error(error, f"read the model in {model_dir}")) from None
     return digest.hexdigest()
+
+
+def _sample(file: Path, take: Callable[[bytes], None]) -> None:
+    """The size and SAMPLES evenly spaced blocks: the first, the last, and all of a file that is smaller than them."""
+    size = file.stat().st_size
+    take(f"{file.name} {size} ".encode())
+    last = max(0, size - BLOCK)
+    with open(file, "rb") as opened:
+        for number in range(SAMPLES):
+            opened.seek(last * number // (SAMPLES - 1))
+            take(opened.read(BLOCK))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from loralab_core.files import sync_directory
 
 _NAME = re.compile(r"step-(\d{6,})")
-_LEFTOVER = re.compile(r"\.step-\d{6,}\..*(tmp|deleted)")
+_LEFTOVER = re.compile(r"\.(step-\d{6,}|adapter|model)\..*(tmp|deleted)")
 
 
 class Checkpoint(NamedTuple):
@@ -68,8 +68,8 @@ def delete_checkpoint(checkpoint: Checkpoint) -> None:
     shutil.rmtree(grave)
 
 
-def clear_leftovers(checkpoints: Path) -> None:
+def clear_leftovers(directory: Path) -> None:
     """Remove what a killed writer or deleter left. Only for the process that owns the run."""
-    for path in checkpoints.iterdir() if checkpoints.is_dir() else ():
+    for path in directory.iterdir() if directory.is_dir() else ():
         if _LEFTOVER.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

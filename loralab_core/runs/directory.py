@@ -13,6 +13,7 @@ import msgspec
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.paths import runs_dir
 from loralab_core.runs.config import TrainConfig, config_to_dict
+from loralab_core.runs.events import read
 from loralab_core.runs.record import RunRecord, read_record, write_record
 
 
@@ -86,10 +87,30 @@ def _new_id(config: TrainConfig, created: float) -> str:
     return f"{time.strftime('%m%d', time.localtime(created))}-{slug}-{secrets.token_hex(2)}"
 
 
-def _make_empty(path: Path) -> None:
-    if (path / "run.json").exists():
+def check_free(path: Path) -> None:
+    """BadInput where a run lies that could be continued. One that never began may be replaced."""
+    if (path / "run.json").exists() and not _never_began(RunDirectory(path)):
         raise BadInput(f"{path} already holds a run; `loralab resume {path}` continues it, or name another directory")
+
+
+def _never_began(run: RunDirectory) -> bool:
+    """Whether `run` failed before anything was prepared (a wrong path, a broken model): nothing in it is worth keeping.
+
+    A run that is interrupted so early has not failed; it is resumed.
+    """
+    events = read(run.events_path)
+    kept = (run.chat_path, run.adapter, run.model, run.owner_path)
+    with suppress(BadInput):
+        failed = bool(events) and events[-1]["event"] == "failed" and run.record().prepared is None
+        return failed and not any(path.exists() for path in kept)
+    return False
+
+
+def _make_empty(path: Path) -> None:
+    check_free(path)
     try:
+        if (path / "run.json").exists():
+            _clear(RunDirectory(path.resolve()))
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise BadInput(f"{path} is not empty; name a new directory for the run")
@@ -98,12 +119,25 @@ def _make_empty(path: Path) -> None:
         raise LoraLabError(explain_os_error(error, f"create the run directory {path}")) from error
 
 
+def _clear(run: RunDirectory) -> None:
+    """Remove the files of a run that never began, and its place in the list; what else lies there stays."""
+    for link in _links(run):
+        link.unlink()
+    run.checkpoints.rmdir()
+    for path in (run.events_path, run.log_path, run.record_path):
+        path.unlink(missing_ok=True)
+
+
 def _link(identifier: str, path: Path) -> None:
     if path.parent == runs_dir().resolve():
         return
     with suppress(OSError):  # only the listing needs it
         runs_dir().mkdir(parents=True, exist_ok=True)
         (runs_dir() / identifier).symlink_to(path, target_is_directory=True)
+
+
+def _links(run: RunDirectory) -> list[Path]:
+    return [path for path in runs_dir().glob("*") if path.is_symlink() and path.resolve() == run.path]
 
 
 def list_runs() -> list[tuple[RunDirectory, RunRecord]]:
@@ -144,7 +178,7 @@ def _not_found(text: str, candidates: list[str]) -> str:
 
 def delete_run(run: RunDirectory) -> None:
     """Remove a run that nobody writes, and its link. LoraLabError when the disk refuses."""
-    links = [path for path in runs_dir().glob("*") if path.is_symlink() and path.resolve() == run.path]
+    links = _links(run)
     grave = run.path.with_name(f".{run.path.name}.deleted")  # gone from lists at once, however long files take
     try:
         shutil.rmtree(grave, ignore_errors=True)

@@ -63,6 +63,10 @@ class EventLog:
         self.trouble = ""
         return True
 
+    def unwritten(self) -> list[Event]:
+        """What the disk has refused so far: the part of the history that readers of the file cannot see yet."""
+        return _decode(self._pending.splitlines())
+
     def sync(self) -> None:
         """Make what is written survive a power cut. Never raises OSError."""
         try:

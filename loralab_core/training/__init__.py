@@ -1,5 +1,6 @@
 """The training loop: a generator of events over real gradients."""
 
-from loralab_core.training.loop import TICK, Training, resume, train
+from loralab_core.training.loop import Training, resume, train
+from loralab_core.training.prepare import TICK
 
 __all__ = ["TICK", "Training", "resume", "train"]

@@ -7,11 +7,12 @@ import torch
 import loralab_core
 from loralab_core.runs.config import TrainConfig
 
+DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process asked for another number
+
 
 def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
     """Threads and determinism as asked; `threads` (of the run being resumed) goes before the default."""
-    if wanted := config.threads or threads:
-        torch.set_num_threads(wanted)
+    torch.set_num_threads(config.threads or threads or DEFAULT_THREADS)
     torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
 
 

@@ -1,14 +1,15 @@
 """The training loop: a generator of events. Who drives it (engine, test, notebook) is not its business.
 
 Whatever happened is in the run's events.jsonl before it is yielded. Between micro-batches the generator yields TICK,
-so that its driver can answer a question, look at the clock or ask for a stop.
+so that its driver can answer a question, look at the clock or ask for a stop. When the last event is yielded the run
+has no owner any more: who reads it may resume the run at once.
 """
 
 from collections.abc import Generator, Iterator
 
 from safetensors import SafetensorError
 
-from loralab_core.errors import BadInput, LoraLabError, explain_os_error
+from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.loaded import LoadedModel, load
 from loralab_core.models.loss import evaluate_windows
@@ -21,12 +22,19 @@ from loralab_core.text.errors import Cancelled
 from loralab_core.training.checkpoint import save_checkpoint, save_weights
 from loralab_core.training.environment import set_up_arithmetic
 from loralab_core.training.memory import reset_peak
-from loralab_core.training.prepare import Prepared, prepare_run
+from loralab_core.training.prepare import TICK, Prepared, prepare_run
 from loralab_core.training.report import Clock, eval_event, explain, final_event, prepared_event, step_event
-from loralab_core.training.start import check_unchanged, continuation, make_trainer, record_prepared, settings
+from loralab_core.training.start import (
+    check_resumable,
+    check_steps,
+    check_unchanged,
+    continuation,
+    make_trainer,
+    record_prepared,
+    settings,
+)
 from loralab_core.training.trainer import StepResult, Trainer
 
-TICK: Event = {"event": "tick"}  # between micro-batches; like "tokenizing" it is not written down
 UNUSABLE_STEPS = 10  # steps in a row without a finite gradient after which going on makes no sense
 
 Events = Generator[Event, None, None]
@@ -43,6 +51,7 @@ def train(config: TrainConfig) -> Iterator[Event]:
 
 def resume(run: RunDirectory, steps: int | None = None) -> Iterator[Event]:
     """Go on from the last checkpoint in this process, to `steps` where given. Yields and raises as `train` does."""
+    check_resumable(run, steps)
     config, _ = settings(run)
     lm = load(config.model, config.base, config.device)
     yield from (event for event in Training(run, lm, extend_to=steps).events() if event is not TICK)
@@ -59,6 +68,7 @@ class Training:
         self.trainer: Trainer | None = None
         self.validation_loss: float | None = None
         self.unusable = 0
+        self.told = False  # of the trouble that the event log has
         try:
             self.log = EventLog(run.events_path)
         except OSError as error:
@@ -78,29 +88,33 @@ class Training:
 
     def events(self) -> Events:
         """Everything from here to the end of the run. A failure is an event first and is raised then."""
+        failure: Exception | None = None
         try:
-            yield from self._whole_run()
+            last = yield from self._whole_run()
         except Cancelled:
-            yield self._final("stopped", self.why or "stopped before the first step")
+            last = self._final("stopped", self.why or "stopped before the first step")
         except Exception as error:
+            failure = error
             kind = error.kind if isinstance(error, LoraLabError) else "failed"
-            yield self.log.append({**self._last("failed", explain(error, self.run)), "kind": kind})
-            raise
+            last = self.log.append({**self._last("failed", explain(error, self.run)), "kind": kind})
         finally:
             self.log.close()
             release(self.run)
+        yield last
+        if failure:
+            raise failure
 
-    def _whole_run(self) -> Events:
+    def _whole_run(self) -> Generator[Event, None, Event]:
+        """Returns the last event."""
+        past = live(read(self.run.events_path))
         config, before = settings(self.run)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
-        check_unchanged(config, before, self.lm, self.run)
+        check_unchanged(config, before, self.lm.directory, self.run)
         prepared = yield from prepare_run(config, self.lm, lambda: self.stopping)
         if not before:
             record_prepared(self.run, prepared, self.lm)
-        past = live(read(self.run.events_path))
         self.trainer = trainer = make_trainer(prepared, self.lm, self.run, past)
-        if self.extend_to is not None and self.extend_to < trainer.step:
-            raise BadInput(f"{self.run.path} is at step {trainer.step} already; --steps must not be below that")
+        check_steps(self.run, self.extend_to, trainer.step)
         reset_peak(self.lm.device)
         for event in continuation(trainer, past, before, self.extend_to):
             yield self.log.append(event)
@@ -110,7 +124,7 @@ class Training:
         yield from self._steps(trainer, prepared)
         self._write_result(trainer)
         ended = "done" if trainer.step >= trainer.steps else "stopped"
-        yield self._final(ended, self.why if ended == "stopped" else "")
+        return self._final(ended, self.why if ended == "stopped" else "")
 
     def _steps(self, trainer: Trainer, prepared: Prepared) -> Events:
         config, clock = prepared.config, Clock(trainer)
@@ -121,6 +135,7 @@ class Training:
             clock.tick()
             yield self.log.append(step_event(trainer, result, clock))
             yield from self._watch(trainer, result)
+            yield from self._watch_log()
             last = trainer.step == trainer.steps
             if last or trainer.step % (config.eval_every or config.save_every) == 0:
                 yield from self._evaluate(trainer, prepared)
@@ -148,6 +163,12 @@ class Training:
                 f"{trainer.config.lr:g}"
             )
 
+    def _watch_log(self) -> Events:
+        """Say once that events cannot be written; those who follow the run hear of them all the same."""
+        if self.log.trouble and not self.told:
+            yield self._warning(self.log.trouble)
+        self.told = bool(self.log.trouble)
+
     def _evaluate(self, trainer: Trainer, prepared: Prepared) -> Events:
         """Mean loss over the held-out windows, the same ones each time."""
         if prepared.validation is None:
@@ -173,14 +194,18 @@ class Training:
             return
         try:
             write_directory_atomic(place, lambda path: save_checkpoint(trainer, path, self.validation_loss))
-            yield self.log.append({"event": "checkpoint", "step": trainer.step})
-            self.log.sync()
-            retire_checkpoints(self.run.checkpoints, trainer.config.keep, live(read(self.run.events_path)))
         except (OSError, SafetensorError) as error:
             yield self._warning(
                 f"step {trainer.step}: no checkpoint could be written to {self.run.checkpoints} ({_reason(error)}); "
                 f"training goes on, the next is due in {trainer.config.save_every} steps; free some space"
             )
+            return
+        yield self.log.append({"event": "checkpoint", "step": trainer.step})
+        self.log.sync()
+        try:
+            retire_checkpoints(self.run.checkpoints, trainer.config.keep, live(read(self.run.events_path)))
+        except OSError as error:
+            yield self._warning(f"old checkpoints in {self.run.checkpoints} could not be removed ({_reason(error)})")
 
     def _write_result(self, trainer: Trainer) -> None:
         place = self.run.adapter if trainer.adapter is not None else self.run.model

@@ -18,6 +18,7 @@ from loralab_core.runs.events import Event
 from loralab_core.text.dataset import TokenizedCorpus, prepare
 from loralab_core.text.packing import Windows, pack
 
+TICK: Event = {"event": "tick"}  # time for the driver to do something else; like "tokenizing" it is not written down
 PASS_TOKENS = 2048  # tokens of one forward pass of a 135M model: about a second on two cores, so that chat is prompt
 EVAL_WINDOWS = 128  # a validation costs no more than this many windows, the same ones every time
 
@@ -38,7 +39,7 @@ class Prepared:
 def prepare_run(
     config: TrainConfig, lm: LoadedModel, cancelled: Callable[[], bool]
 ) -> Generator[Event, None, Prepared]:
-    """Yields transient `tokenizing` events, returns what the trainer needs. Raises BadInput and text's Cancelled."""
+    """Yields transient `tokenizing` events and TICKs, returns what the trainer needs. Raises BadInput and Cancelled."""
     seq_len = _window(config, lm)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)
     training = pack(corpus.train, seq_len, config.packing, config.seed)
@@ -73,6 +74,7 @@ def _tokenized(
     config: TrainConfig, lm: LoadedModel, seq_len: int, cancelled: Callable[[], bool]
 ) -> Generator[Event, None, TokenizedCorpus]:
     """Tokenise in a thread of its own: whoever drives this generator can answer questions meanwhile."""
+    abandoned = threading.Event()
     progress: list[dict[str, Any]] = []
     outcome: list[TokenizedCorpus | BaseException] = []
 
@@ -88,7 +90,7 @@ def _tokenized(
                     prompt_loss=config.prompt_loss,
                     cache=cache_dir(),
                     progress=progress.append,
-                    cancelled=cancelled,
+                    cancelled=lambda: abandoned.is_set() or cancelled(),
                 )
             )
         except BaseException as error:  # handed to the generator's thread, where it is raised
@@ -96,10 +98,14 @@ def _tokenized(
 
     thread = threading.Thread(target=work, name="tokenizing")
     thread.start()
-    while thread.is_alive():
-        thread.join(0.05)
-        while progress:
-            yield progress.pop(0)
+    try:
+        while thread.is_alive():
+            thread.join(0.05)
+            while progress:
+                yield progress.pop(0)
+            yield TICK
+    finally:
+        abandoned.set()  # nobody drives this generator any more
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]

@@ -92,6 +92,11 @@ def explain(error: Exception, run: RunDirectory) -> str:
         return str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         return "out of memory; try a smaller --micro-batch, a shorter --seq-len, or --set checkpoint_activations=true"
-    with run.log_path.open("a", encoding="utf-8") as file:
-        file.write("".join(traceback.format_exception(error)))
-    return f"an unexpected error, {type(error).__name__}: {error}; the details are in {run.log_path}"
+    sentence = f"an unexpected error, {type(error).__name__}: {error}"
+    try:
+        with run.log_path.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:  # a full disk may be what all this is about
+        traceback.print_exception(error)
+        return sentence
+    return f"{sentence}; the details are in {run.log_path}"

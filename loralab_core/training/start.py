@@ -4,7 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from loralab_core.errors import LoraLabError
+from loralab_core.errors import BadInput
 from loralab_core.lora.adapter import Adapter, create_adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.lora.peft_files import load_adapter
@@ -27,17 +27,30 @@ def settings(run: RunDirectory) -> tuple[TrainConfig, dict[str, Any]]:
     return (config_from(before["config"]) if before else record.train_config()), before
 
 
-def check_unchanged(config: TrainConfig, before: dict[str, Any], lm: LoadedModel, run: RunDirectory) -> None:
-    """A run that goes on needs the very corpus and weights it began with. Raises LoraLabError."""
+def check_resumable(run: RunDirectory, steps: int | None) -> None:
+    """What can be said before a run is touched: BadInput where it cannot go on as asked."""
+    config, before = settings(run)
+    check_unchanged(config, before, Path(config.model), run)
+    checkpoint = latest_checkpoint(run.checkpoints)
+    check_steps(run, steps, checkpoint.step if checkpoint else 0)
+
+
+def check_steps(run: RunDirectory, steps: int | None, done: int) -> None:
+    if steps is not None and steps < max(1, done):
+        raise BadInput(f"{run.path} is at step {done} already; --steps must not be below {max(1, done)}")
+
+
+def check_unchanged(config: TrainConfig, before: dict[str, Any], model_dir: Path, run: RunDirectory) -> None:
+    """A run that goes on needs the very corpus and weights it began with. Raises BadInput."""
     if not before:
         return
     if fingerprint_of(config.corpus) != before["corpus_fingerprint"]:
-        raise LoraLabError(
+        raise BadInput(
             f"{', '.join(config.corpus)} has changed since this run began; put the old content back, or start a new "
             f"run from its last checkpoint with --from-adapter (they are in {run.checkpoints})"
         )
-    if fingerprint(lm.directory) != before["model_fingerprint"]:
-        raise LoraLabError(f"{lm.directory} holds other weights than when this run began; put the old ones back")
+    if fingerprint(model_dir) != before["model_fingerprint"]:
+        raise BadInput(f"{model_dir} holds other weights than when this run began; put the old ones back")
 
 
 def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> None:
@@ -61,6 +74,7 @@ def make_trainer(prepared: Prepared, lm: LoadedModel, run: RunDirectory, past: l
     extended = [event["steps"] for event in past if event["event"] == "changed" and event.get("steps")]
     steps = extended[-1] if extended else config.steps or 1
     trainer = Trainer(lm, config, prepared.training, steps, _adapter(config, lm))
+    clear_leftovers(run.path)
     clear_leftovers(run.checkpoints)
     if checkpoint := latest_checkpoint(run.checkpoints):
         load_checkpoint(trainer, checkpoint.path)
