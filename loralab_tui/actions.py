@@ -1,4 +1,4 @@
-"""What each key of the registry does: dialogs first, then the director."""
+"""What each key of the registry does: dialogs first, then setup and runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -13,7 +13,8 @@ from textual.worker import Worker
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.paths import runs_dir
 from loralab_tui import exporting, theme
-from loralab_tui.director import Director
+from loralab_tui.engine_setup import Setup
+from loralab_tui.run_control import RunControl
 from loralab_tui.run_view import Phase
 from loralab_tui.screens.confirm import Confirm
 from loralab_tui.screens.main import MainScreen
@@ -24,7 +25,8 @@ class ActionApp(App[None]):
     """One `action_<id>` for each entry of the keymap. Dialogs are imported as they open: the first paint is sooner."""
 
     studio: Studio
-    director: Director
+    setup: Setup
+    runs: RunControl
     main: MainScreen
     farewell: str = ""
 
@@ -65,7 +67,7 @@ class ActionApp(App[None]):
             return
         if self.studio.live:
             self.tell("The run goes on without being watched; F5 shows it again.")
-        self.do("engine", self.director.use_model, chosen)
+        self.do("engine", self.setup.use_model, chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_corpus(self) -> None:
@@ -75,7 +77,7 @@ class ActionApp(App[None]):
             return
         chosen = await self.push_screen_wait(CorpusPicker(self.studio.corpus.path if self.studio.corpus else None))
         if chosen is not None:
-            self.director.use_corpus(chosen)
+            self.setup.use_corpus(chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_settings(self) -> None:
@@ -87,7 +89,7 @@ class ActionApp(App[None]):
         dialog = Settings(self.studio.plan, corpus.path if corpus else "the corpus", corpus.note if corpus else "")
         plan = await self.push_screen_wait(dialog)
         if plan is not None:
-            self.do("engine", self.director.use_plan, plan)
+            self.do("engine", self.setup.use_plan, plan)
 
     def _fixed(self, what: str) -> bool:
         """A run keeps what it began with; said, so that nobody wonders."""
@@ -98,7 +100,7 @@ class ActionApp(App[None]):
     # ---- training
 
     def action_train(self) -> None:
-        self.do("run", self.director.train_key)
+        self.do("run", self.runs.train_key)
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
@@ -112,7 +114,7 @@ class ActionApp(App[None]):
             [("go_on", "Go on training"), ("stop", "Stop")],
         )
         if await self.push_screen_wait(question) == "stop":
-            self.do("run", self.director.stop)
+            self.do("run", self.runs.stop)
 
     @work(group="dialog", exclusive=True)
     async def action_runs(self) -> None:
@@ -120,7 +122,7 @@ class ActionApp(App[None]):
 
         chosen = await self.push_screen_wait(RunPicker())
         if chosen is not None:
-            self.do("engine", self.director.open_run, chosen)
+            self.do("engine", self.runs.open_run, chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_export(self) -> None:
@@ -131,7 +133,7 @@ class ActionApp(App[None]):
             self.tell("There is nothing to export yet: F2 trains an adapter.")
             return
         try:
-            what, source = exporting.source_of(Path(run.directory), run.phase is Phase.DONE)
+            what, source = exporting.source_of(Path(run.directory), run.phase in (Phase.DONE, Phase.STOPPED))
         except LoraLabError as error:
             self.complain(str(error))
             return
@@ -149,6 +151,9 @@ class ActionApp(App[None]):
     # ---- chat and program
 
     def action_speaker(self) -> None:
+        if self.studio.lora_missing:
+            self.tell(f"Only the base model can answer now: {self.studio.lora_missing}.")
+        self.main.show()
         self.main.chat.speaker.turn()
 
     def action_chat_mode(self) -> None:
@@ -195,7 +200,7 @@ class ActionApp(App[None]):
             )
             self.exit()
         elif answer == "stop":
-            await self._told(self.director.stop)
+            await self._told(self.runs.stop)
             self.farewell = f"{run.name} is stopped at step {run.step}: {run.directory}"
             self.exit()
 

@@ -1,4 +1,4 @@
-"""The application: one studio, one director, one main screen; what the engine says is shown here."""
+"""The application: one studio, one engine, one main screen; what the engine says is shown here."""
 
 import asyncio
 import signal
@@ -14,12 +14,13 @@ from loralab_core.errors import LoraLabError
 from loralab_core.hardware.use import UseMeter
 from loralab_core.wire.messages import EngineStatus
 from loralab_tui import engine_events as engine
-from loralab_tui import keymap, theme, words
+from loralab_tui import keymap, theme
 from loralab_tui.actions import ActionApp
-from loralab_tui.director import Director
 from loralab_tui.engine_link import EngineLink, OpenEngine
+from loralab_tui.engine_setup import Setup
 from loralab_tui.machine import machine_line
 from loralab_tui.opening import open_engine
+from loralab_tui.run_control import RunControl
 from loralab_tui.screens.main import MainScreen
 from loralab_tui.studio import Studio
 from loralab_tui.widgets.chat_pane import ChatPane
@@ -54,7 +55,8 @@ class StudioApp(ActionApp):
         self.studio = Studio()
         self.link = EngineLink(self.post_message, open_engine)
         self.main = MainScreen(self.studio)
-        self.director = Director(self.studio, self.link, self.main.show)
+        self.setup = Setup(self.studio, self.link, self.main.show, self.main.chat.restore)
+        self.runs = RunControl(self.setup, self.main.show, self.main.chat.restore)
 
     async def on_mount(self) -> None:
         self._restore_terminal_on_signals()
@@ -70,12 +72,14 @@ class StudioApp(ActionApp):
 
     def _begin(self) -> None:
         if self.options.attach:
-            self.do("engine", self.director.open_run, self.options.attach)
+            self.do("engine", self.runs.open_run, self.options.attach)
             return
         if self.options.corpus:
-            self.do("corpus", self.director.look_at_corpus, self.options.corpus)
+            self.do("corpus", self.setup.look_at_corpus, self.options.corpus)
         if self.options.model:
-            self.do("engine", self.director.choose_model, self.options.model)
+            self.do("engine", self.setup.choose_model, self.options.model)
+        else:
+            self.do("live", self.runs.find_live_run)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colour names, for themes that do not set them."""
@@ -112,8 +116,7 @@ class StudioApp(ActionApp):
         self.main.show()
 
     def on_engine_loading(self, event: engine.EngineLoading) -> None:
-        share = f" {100 * event.done // event.total}% of {words.size(event.total)}" if event.total else ""
-        self.studio.opening = "" if event.total and event.done >= event.total else f"{event.what}{share}"
+        self.studio.loading(event.what, event.done, event.total)
         self.main.mark_stale()
 
     def on_engine_ready(self, event: engine.EngineReady) -> None:
@@ -123,11 +126,11 @@ class StudioApp(ActionApp):
         self.studio.trouble = ""
         self.do("mode", self._fit_mode, status)
         if status.run and self.studio.run is None:
-            self.do("run", self.director.follow_foreign, status.run)
+            self.do("run", self.runs.follow_foreign, status.run)
         self.main.show()
 
     async def _fit_mode(self, status: EngineStatus) -> None:
-        self.main.chat.mode.value = await self.director.fitting_mode(status)
+        self.main.chat.mode.value = await self.setup.fitting_mode(status)
         self.main.show()
 
     def on_engine_report(self, event: engine.EngineReport) -> None:
@@ -144,16 +147,16 @@ class StudioApp(ActionApp):
         self.studio.opening = ""
         self.main.chat.failed(event.sentence)
         if self.studio.live:
-            self.do("run", self.director.read_rest, event.sentence)
+            self.do("run", self.runs.read_rest, event.sentence)
         else:
             self.studio.trouble = f"{event.sentence}. F6 starts the model again."
             self.main.show()
 
     def on_run_started(self, event: engine.RunStarted) -> None:
-        self.director.run_started(event.run)
+        self.runs.run_started(event.run)
 
     def on_run_events(self, event: engine.RunEvents) -> None:
-        if self.director.run_events(event.run, event.events):
+        if self.runs.run_events(event.run, event.events):
             self.bell()
             self.main.show()
         self.main.mark_stale()

@@ -36,11 +36,11 @@ class Curve:
         steps: list[int] = []
         values: list[float] = []
         for part in _parts(len(self), buckets):
-            known = [i for i in part if not math.isnan(self.losses[i])]
-            if known:
-                ends = {min(known, key=self.losses.__getitem__), max(known, key=self.losses.__getitem__)}
-                steps += (self.steps[index] for index in sorted(ends))
-                values += (self.losses[index] for index in sorted(ends))
+            losses = self.losses[part.start : part.stop]
+            known = losses if not math.isnan(sum(losses)) else [loss for loss in losses if not math.isnan(loss)]
+            for index in sorted({losses.index(end) for end in (min(known), max(known))} if known else ()):
+                steps.append(self.steps[part.start + index])
+                values.append(losses[index])
         return steps, values
 
     def line(self, buckets: int) -> list[Points]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loralab_core.catalog.hub import hub_id
+from loralab_core.catalog.models import catalog_models
 from loralab_core.errors import BadInput
 from loralab_core.paths import home
 from loralab_core.text.corpus_files import expand, total_bytes
@@ -26,11 +28,13 @@ class FoundModel:
 
 
 def models(extra: Path | None = None) -> list[FoundModel]:
-    """In `extra` (a directory someone points at), in LORALAB_HOME/models, in the Hugging Face cache."""
+    """In `extra` (a directory someone points at), in LORALAB_HOME/models, in the Hugging Face cache, and the checked
+    models of the Hub, which are downloaded when they are chosen."""
     found = list(_below(extra, str(extra), DEPTH)) if extra else []
     found += _below(home() / "models", "LORALAB_HOME", DEPTH)
     found += _cached()
-    return list({model.reference: model for model in found}.values())
+    found += (FoundModel(model.id, model.id, model.bytes, "to download") for model in catalog_models())
+    return list({model.reference: model for model in reversed(found)}.values())[::-1]
 
 
 def _below(directory: Path, where: str, depth: int) -> Iterator[FoundModel]:
@@ -85,9 +89,10 @@ def check_model(text: str) -> str:
         return str(path.resolve())
     if path.is_file() and path.name in ("config.json", "model.safetensors"):
         return str(path.parent.resolve())
-    if text.startswith((".", "/", "~")) or text.count("/") != 1 or " " in text:
+    identifier = None if text.startswith((".", "/", "~")) else hub_id(text)
+    if identifier is None:
         raise BadInput(f"{text} is neither a directory here nor an id like owner/name")
-    return text
+    return identifier
 
 
 def look_at(text: str) -> Corpus:

@@ -17,13 +17,13 @@ from loralab_core.wire import messages as wire
 from loralab_core.wire.async_client import AsyncClient
 from loralab_core.wire.greeting import EngineGone
 from loralab_tui import engine_events as say
+from loralab_tui.bunches import Bunches
 
 OpenEngine = Callable[[str, str, str, Callable[[int, int, str], None]], Path]
 """(model, base, device, progress) → socket of an engine that listens. Blocks; raises LoraLabError."""
 
 # Greedy text of a small model runs in circles; a fixed seed still gives the same answer to the same question.
 SAMPLING = wire.Sampling(temperature=0.7, top_p=0.95)
-GATHER_S = 0.05
 ASK_STATUS_S = 2.0
 SILENT_AFTER_S = 10.0
 CLOSE_S = 1.0
@@ -40,9 +40,7 @@ class EngineLink:
         self._client: AsyncClient | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._answers: set[int] = set()
-        self._gathered: list[dict[str, Any]] = []
-        self._gathered_run = ""
-        self._flush_at: asyncio.TimerHandle | None = None
+        self._bunches = Bunches(lambda run, events: post(say.RunEvents(run, events)))
         self._heard = time.monotonic()
         self._silent = False
         self._silent_after = silent_after
@@ -84,7 +82,7 @@ class EngineLink:
             await asyncio.wait(tasks[:1], timeout=CLOSE_S)  # listening ends by itself and tells those who wait
         for task in tasks:
             task.cancel()
-        self._flush()
+        self._bunches.flush()
 
     async def train(self, config: dict[str, Any], asked: dict[str, Any]) -> str:
         """Start a run; its events follow. Returns its directory."""
@@ -96,7 +94,7 @@ class EngineLink:
     async def attach(self, run: str, since_seq: int = 0) -> None:
         """Returns when the backlog has been handed out."""
         await self._request(wire.Attach(id=self._id(), run=run, since_seq=since_seq))
-        self._flush()
+        self._bunches.flush()
 
     async def pause(self, run: str, paused: bool) -> None:
         await self._request(wire.Pause(id=self._id(), run=run, paused=paused))
@@ -154,7 +152,7 @@ class EngineLink:
         if self._client is client:
             self._client = None
             self._answers.clear()
-            self._flush()
+            self._bunches.flush()
             self._post(say.EngineLost(sentence))
 
     async def _watch(self, client: AsyncClient) -> None:
@@ -171,9 +169,9 @@ class EngineLink:
 
     def _deliver(self, response: wire.Response) -> None:
         if isinstance(response, wire.RunEvent):
-            self._gather(response)
+            self._bunches.add(response.run, response.event)
             return
-        self._flush()
+        self._bunches.flush()
         match response:
             case wire.Loading(done=done, total=total, what=what):
                 self._post(say.EngineLoading(done, total, what))
@@ -191,20 +189,3 @@ class EngineLink:
             case wire.Failed(id=id, sentence=sentence) if id in self._answers:
                 self._answers.discard(id)
                 self._post(say.AnswerFailed(id, sentence))
-
-    def _gather(self, response: wire.RunEvent) -> None:
-        """Hand events on in bunches: a replay of thousands must not become thousands of messages."""
-        if self._gathered_run != response.run:
-            self._flush()
-            self._gathered_run = response.run
-        self._gathered.append(response.event)
-        if self._flush_at is None:
-            self._flush_at = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
-
-    def _flush(self) -> None:
-        if self._flush_at is not None:
-            self._flush_at.cancel()
-            self._flush_at = None
-        if self._gathered:
-            events, self._gathered = self._gathered, []
-            self._post(say.RunEvents(self._gathered_run, events))

@@ -7,7 +7,7 @@ from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import read_config
 from loralab_core.catalog.hub import resolve_model
 from loralab_core.hardware.devices import resolve_base, resolve_device
-from loralab_core.runs.directory import RunDirectory
+from loralab_core.runs.directory import RunDirectory, list_runs
 from loralab_core.runs.owner import owner
 from loralab_core.wire.launch import ensure_engine
 from loralab_core.wire.registry import find_by_pid
@@ -21,6 +21,15 @@ def open_engine(model: str, base: str, device: str, progress: Progress) -> Path:
     place = resolve_device(device)
     precision = resolve_base(base, place, parameter_count(read_config(directory)))
     return ensure_engine(str(directory), precision, place)
+
+
+def live_run() -> str:
+    """The name of the newest run that is being trained on this computer now; empty if there is none."""
+    for run, record in reversed(list_runs()):
+        process = owner(run)
+        if process is not None and process.is_here:
+            return record.name or record.id
+    return ""
 
 
 def engine_of(run: RunDirectory) -> Path | None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from loralab_core.errors import BadInput
 from loralab_core.runs.config import TrainConfig, config_from, config_to_dict
 from loralab_tui import words
 
 FIELDS = ("rank", "epochs", "steps", "seq_len", "batch", "lr", "base", "name")
+REAL = ("epochs", "lr")
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(TrainConfig)}
 
 
@@ -52,7 +54,14 @@ class Plan:
 
 
 def plan_from(settings: dict[str, str]) -> Plan:
-    """A plan from the form's texts; empty ones mean the default. BadInput names the one that does not fit."""
-    asked = {name: text.strip() for name, text in settings.items() if text.strip()}
-    checked = config_from({"model": "-", "corpus": ("-",), **asked})
-    return Plan(tuple((name, getattr(checked, name)) for name in asked if getattr(checked, name) != DEFAULTS[name]))
+    """A plan from the form's texts; empty ones mean the default. BadInput says which does not fit, and what would."""
+    asked = [(name, _read(name, text.strip())) for name, text in settings.items() if text.strip()]
+    return Plan(tuple((name, value) for name, value in asked if value != DEFAULTS[name]))
+
+
+def _read(name: str, text: str) -> Any:
+    try:
+        return getattr(config_from({"model": "-", "corpus": ("-",), name: text}), name)
+    except BadInput:
+        wanted = "a number above 0, such as 2e-4 or 1.5" if name in REAL else "a whole number, 1 or more"
+        raise BadInput(f"{name.replace('_', ' ')} cannot be {text!r}: give {wanted}") from None

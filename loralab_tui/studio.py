@@ -33,6 +33,7 @@ class Studio:
     opening: str = ""
     trouble: str = ""
     silent_s: int = 0
+    live_elsewhere: str = ""
 
     @property
     def model_name(self) -> str | None:
@@ -47,6 +48,14 @@ class Studio:
     def live(self) -> bool:
         return self.run is not None and self.run.phase.live
 
+    def loading(self, what: str, done: int, total: int) -> None:
+        """The base model is being read; told where one looks, which is the run's progress if one waits for it."""
+        share = done / total if total else None
+        if self.run is not None and self.run.phase is Phase.PREPARING:
+            self.run.doing, self.run.share = what, share
+        percent = f" {100 * done // total}% of {words.size(total)}" if total else ""
+        self.opening = "" if total and done >= total else f"{what}{percent}"
+
     @property
     def can_train(self) -> bool:
         return self.model is not None and self.corpus is not None
@@ -55,7 +64,7 @@ class Studio:
     def lora_missing(self) -> str:
         """Why LoRA cannot answer now; empty when it can."""
         if self.run is None:
-            return "there is no LoRA yet: F2 trains one"
+            return "there is no LoRA yet, F2 trains one"
         if self.run.phase in (Phase.PREPARING, Phase.FAILED) and not len(self.run.curve):
             return "LoRA can answer after the first step"
         return ""

@@ -29,7 +29,7 @@ def _line(key: str, what: str, how: str, done: str, is_next: bool) -> Content:
 
 def _hint(studio: Studio) -> str:
     if studio.model is None:
-        return ""
+        return f"{studio.live_elsewhere} is training now: F5 shows it." if studio.live_elsewhere else ""
     return "The model can already be asked: type below, Enter sends."
 
 

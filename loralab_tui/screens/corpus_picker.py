@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import HorizontalGroup, Vertical
 from textual.widgets import Button, DirectoryTree, Input, Static, TextArea, Tree
 from textual.widgets.directory_tree import DirEntry
+from textual.worker import get_current_worker
 
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.text.corpus_files import READABLE
@@ -60,14 +61,11 @@ class CorpusPicker(Dialog[Corpus]):
     def look(self, path: str) -> None:
         """Say what the path holds, while one types or walks through the tree."""
         try:
-            note = discover.look_at(path).note
+            note, wrong = discover.look_at(path).note, False
         except LoraLabError as error:
-            self.app.call_from_thread(self._refuse, str(error))
-        else:
-            self.app.call_from_thread(self.say, note)
-
-    def _refuse(self, sentence: str) -> None:
-        self.say(sentence, wrong=True)
+            note, wrong = str(error), True
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self.say, note, wrong=wrong)
 
     @on(Tree.NodeHighlighted)
     def _walked(self, event: Tree.NodeHighlighted[DirEntry]) -> None:
@@ -89,7 +87,7 @@ class CorpusPicker(Dialog[Corpus]):
         try:
             corpus = discover.look_at(path)
         except LoraLabError as error:
-            self.app.call_from_thread(self._refuse, str(error))
+            self.app.call_from_thread(self.say, str(error), wrong=True)
         else:
             self.app.call_from_thread(self.dismiss, corpus)
 

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+from textual.worker import get_current_worker
 
 from loralab_core.errors import BadInput
 from loralab_tui import discover, words
@@ -49,7 +50,8 @@ class ModelPicker(Dialog[str]):
     @work(thread=True, exclusive=True)
     def look(self, place: Path) -> None:
         found = discover.models(place)
-        self.app.call_from_thread(self._show, found)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show, found)
 
     def _show(self, found: list[discover.FoundModel]) -> None:
         self.found = found

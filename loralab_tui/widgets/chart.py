@@ -54,35 +54,28 @@ class LossChart(PlotextPlot):
         plot.yaxes(True, False)
         if self.view is None or not len(self.view.curve):
             return
-        self._draw_loss(self.view)
-        self._draw_events(self.view)
-        self._draw_ticks(self.view)
-
-    def _draw_ticks(self, view: RunView) -> None:
-        """Round numbers on both axes."""
-        _, losses = view.curve.dots(256)
-        losses = losses + [loss for _, loss in view.validation]
-        if losses:
-            heights = round_ticks(min(losses), max(losses), max(3, self.size.height // 3))
-            self.plt.yticks(heights, [f"{height:g}" for height in heights])
-        steps = round_ticks(view.curve.steps[0], view.curve.steps[-1], max(2, self.size.width // 12))
-        self.plt.xticks(steps, [f"{step:g}" for step in steps])
-
-    def _draw_loss(self, view: RunView) -> None:
         buckets = max(8, self.size.width * COLUMNS_TO_BUCKETS)
-        steps, losses = view.curve.dots(buckets)
-        if steps:
+        steps, losses = self.view.curve.dots(buckets)
+        if losses:
             self.plt.scatter(steps, losses, marker="·", color=self._rgb("quiet"))
-        for piece_steps, piece in view.curve.line(buckets):
+        for piece_steps, piece in self.view.curve.line(buckets):
             self.plt.plot(piece_steps, piece, marker="braille", color=self._rgb("lora-voice"))
+        validation = [loss for _, loss in self.view.validation]
+        if validation:
+            at = [step for step, _ in self.view.validation]
+            self.plt.scatter(at, validation, marker="◆", color=self._rgb("validation"))
+        if losses or validation:
+            self._draw_axes(self.view, losses + validation)
 
-    def _draw_events(self, view: RunView) -> None:
-        if view.validation:
-            steps, losses = zip(*view.validation, strict=True)
-            self.plt.scatter(list(steps), list(losses), marker="◆", color=self._rgb("validation"))
-        floor = min(view.curve.dots(64)[1] or [0.0])
+    def _draw_axes(self, view: RunView, heights: list[float]) -> None:
+        """Round numbers, and what happened to the run as signs along the bottom."""
+        low, high = min(heights), max(heights)
         for mark in view.marks:
-            self.plt.scatter([mark.step], [floor], marker=AXIS_MARKS[mark.kind], color=self._rgb("foreground"))
+            self.plt.scatter([mark.step], [low], marker=AXIS_MARKS[mark.kind], color=self._rgb("foreground"))
+        ticks = round_ticks(low, high, max(3, self.size.height // 3))
+        self.plt.yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ticks = round_ticks(view.curve.steps[0], view.curve.steps[-1], max(2, self.size.width // 12))
+        self.plt.xticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
 def round_ticks(low: float, high: float, most: int) -> list[float]:

@@ -7,6 +7,7 @@ from textual.containers import HorizontalGroup, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
+from loralab_tui.chat_history import Exchange
 from loralab_tui.conversation import Conversation, speakers_of
 from loralab_tui.studio import Studio
 from loralab_tui.welcome import placeholder, welcome
@@ -87,10 +88,7 @@ class ChatPane(Vertical):
 
     def say(self, text: str) -> None:
         """The user's words go on the transcript; then each chosen speaker is asked in turn."""
-        self.welcome.display = False
-        self.transcript.display = True
-        self.transcript.mount(ChatMessage("you", text))
-        self.transcript.anchor()
+        self._put(ChatMessage("you", text))
         self.waiting += [(speaker, text) for speaker in speakers_of(self.speaker.value)]
         self._next()
 
@@ -103,7 +101,7 @@ class ChatPane(Vertical):
         self.answering = ChatMessage(speaker, note="thinking…")
         self.answering.streaming = True
         self._cancelled = False
-        self.transcript.mount(self.answering)
+        self._put(self.answering)
         self.post_message(self.Ask(speaker, text, turns, continues))
 
     def begun(self, request: int) -> None:
@@ -156,6 +154,29 @@ class ChatPane(Vertical):
         for message in self.query(ChatMessage):
             if message is not self.answering:
                 message.remove()
+        self.welcome.display = self.answering is None
+        self.transcript.display = self.answering is not None
+
+    def restore(self, exchanges: list[Exchange]) -> None:
+        """A conversation of the run, brought back: on the transcript and in the speakers' memories."""
+        self.clear()
+        asked = None
+        for exchange in exchanges:
+            if exchange.question != asked:
+                self._put(ChatMessage("you", exchange.question))
+                asked = exchange.question
+            message = ChatMessage(exchange.speaker, exchange.text)
+            message.step = exchange.step
+            self._put(message)
+            if exchange.messages:
+                self.conversation.ask(exchange.speaker, exchange.question)
+                self.conversation.answer(exchange.speaker, exchange.text)
+
+    def _put(self, message: ChatMessage) -> None:
+        self.welcome.display = False
+        self.transcript.display = True
+        self.transcript.mount(message)
+        self.transcript.anchor()
 
     def last_line(self) -> str:
         """The newest words in one line, for the training side when it has the screen to itself."""

@@ -7,7 +7,7 @@ from loralab_tui import discover
 
 
 def test_models_below_a_directory_are_found_with_their_size(model: Path) -> None:
-    (found,) = discover.models(model.parent)
+    found = discover.models(model.parent)[0]
     assert (found.name, found.size, found.reference) == ("tiny", 1000, str(model))
 
 
@@ -17,13 +17,16 @@ def test_the_hub_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.Mon
     (snapshot / "config.json").write_text("{}")
     (snapshot / "model.safetensors").write_bytes(b"\0" * 10)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert [model.reference for model in discover.models()] == ["someone/small"]
+    found = discover.models()
+    assert found[0].reference == "someone/small"
+    assert {model.where for model in found[1:]} == {"to download"}
 
 
 def test_a_model_is_a_directory_a_file_in_it_or_an_id(model: Path) -> None:
     assert discover.check_model(str(model)) == str(model)
     assert discover.check_model(str(model / "config.json")) == str(model)
-    assert discover.check_model("HuggingFaceTB/SmolLM2-135M") == "HuggingFaceTB/SmolLM2-135M"
+    for text in ("HuggingFaceTB/SmolLM2-135M", "https://huggingface.co/HuggingFaceTB/SmolLM2-135M"):
+        assert discover.check_model(text) == "HuggingFaceTB/SmolLM2-135M"
 
 
 @pytest.mark.parametrize("text", ["/nowhere/at/all", "just words", "./missing"])

@@ -46,6 +46,7 @@ async def test_the_whole_job(fixtures_dir: Path, home: Path, tmp_path: Path) -> 
         await until(pilot, lambda: again.studio.run and again.studio.run.phase is Phase.TRAINING, "attached")
         assert again.studio.run is not None
         assert list(again.studio.run.curve.steps)[:3] == [1, 2, 3]
+        assert _answers(again, "base") and _answers(again, "lora"), "what was said is there again"
         await pilot.press("f9")
         await until(pilot, lambda: again.focused and again.focused.id == "go_on")
         await pilot.press("right", "enter")

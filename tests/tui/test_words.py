@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import pytest
 
 from loralab_core.errors import BadInput
 from loralab_tui import words
+from loralab_tui.chat_history import read_chat
 from loralab_tui.conversation import Conversation
 from loralab_tui.plan import plan_from
 from loralab_tui.widgets.header import fit
@@ -72,3 +74,15 @@ def test_turns_keep_alternating_when_an_answer_fails_or_comes_too_late() -> None
     talk.take_back("base")
     talk.answer("base", "late")
     assert [turn["role"] for turn in talk.ask("base", "again?")] == ["user"]
+
+
+def test_the_chat_of_a_run_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "chat.jsonl").write_text(
+        '{"time": 1, "speaker": "base", "prompt": "Once", "text": "upon", "step": null}\n'
+        "{torn\n"
+        '{"time": 2, "speaker": "lora", "messages": [{"role": "user", "content": "who?"}], "text": "I", "step": 7}\n'
+    )
+    first, second = read_chat(tmp_path)
+    assert (first.question, first.text) == ("Once", "upon")
+    assert (second.question, second.step) == ("who?", 7)
+    assert read_chat(tmp_path / "nowhere") == []

@@ -1,4 +1,4 @@
-"""What the keys mean: turns an action into requests to the engine and changes of the studio.
+"""A run's life from the keyboard: begin, pause, resume, stop, come back to it, follow what its engine says.
 
 Knows no widget. Everything that can fail raises LoraLabError with a sentence; the screen shows it.
 """
@@ -8,72 +8,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.errors import LoraLabError
 from loralab_core.runs.directory import RunDirectory, find_run
 from loralab_core.runs.events import FINAL, read
 from loralab_core.runs.record import RunRecord
-from loralab_core.text.tokenizer_files import read_tokenizer_files
-from loralab_core.wire.messages import EngineStatus
-from loralab_tui.discover import check_model, look_at
-from loralab_tui.engine_link import EngineLink
-from loralab_tui.opening import engine_of
+from loralab_tui.chat_history import Exchange, read_chat
+from loralab_tui.engine_setup import Setup
+from loralab_tui.opening import engine_of, live_run
 from loralab_tui.plan import DEFAULTS, FIELDS, Plan
 from loralab_tui.run_view import Phase, RunView
-from loralab_tui.studio import Corpus, Studio
+from loralab_tui.studio import Corpus
 
 
-class Director:
-    """`changed` is called after anything the screen shows has changed."""
+class RunControl:
+    """`changed` and `show_chat` as in Setup."""
 
-    def __init__(self, studio: Studio, link: EngineLink, changed: Callable[[], None]) -> None:
-        self.studio = studio
-        self.link = link
+    def __init__(self, setup: Setup, changed: Callable[[], None], show_chat: Callable[[list[Exchange]], None]) -> None:
+        self.studio = setup.studio
+        self.link = setup.link
+        self.setup = setup
         self._changed = changed
+        self._show_chat = show_chat
         self._config: dict[str, Any] = {}
         self._under_way = False
-
-    async def choose_model(self, text: str) -> None:
-        """What someone typed as a model. BadInput for what can be none."""
-        await self.use_model(await asyncio.to_thread(check_model, text))
-
-    async def use_model(self, reference: str) -> None:
-        """Take this model and open its engine, so that one can talk to it at once."""
-        self.studio.model = reference
-        self.studio.run = None
-        self.studio.status = None
-        self.studio.trouble = ""
-        self._changed()
-        await self.open_engine()
-
-    async def open_engine(self) -> None:
-        if self.studio.model is None:
-            raise LoraLabError("choose a model first: F6")
-        base, device = self.studio.plan["base"], "auto"
-        if self.studio.run is not None:
-            base, device = self.studio.run.config.get("base", base), self.studio.run.config.get("device", device)
-        try:
-            await self.link.open(self.studio.model, base, device)
-        except LoraLabError as error:
-            self.studio.opening = ""
-            self.studio.trouble = str(error)
-            self._changed()
-            raise
-
-    def use_corpus(self, corpus: Corpus) -> None:
-        self.studio.corpus = corpus
-        if self.studio.run is not None and not self.studio.live:
-            self.studio.run = None
-        self._changed()
-
-    async def use_plan(self, plan: Plan) -> None:
-        """Another precision of the base is another engine."""
-        rebase = plan["base"] != self.studio.plan["base"]
-        self.studio.plan = plan
-        if self.studio.run is not None and self.studio.run.phase is Phase.FAILED:
-            self.studio.run = None
-        self._changed()
-        if rebase and self.studio.model is not None and not self.studio.live:
-            await self.open_engine()
 
     async def train_key(self) -> None:
         """F2: start, pause, go on, resume: what the run's state makes of it. Pressed again meanwhile: nothing."""
@@ -105,7 +62,7 @@ class Director:
             raise LoraLabError(f"choose {missing} first, then F2 trains")
         config = studio.plan.config(studio.model, studio.corpus.path)
         if not self.link.connected:
-            await self.open_engine()
+            await self.setup.open_engine()
         if studio.status is not None:  # the engine's word on what "auto" became
             config |= {"model": studio.status.model, "base": studio.status.base, "device": studio.status.device}
         self._config = config
@@ -120,7 +77,7 @@ class Director:
         self._phase(run, Phase.PREPARING)
         try:
             if not self.link.connected:
-                await self.open_engine()
+                await self.setup.open_engine()
             await self.link.resume(run.directory)
         except LoraLabError:
             run.why = why
@@ -150,7 +107,7 @@ class Director:
         """Show a run, whole; follow it if it lives, open its model's engine to talk to it if not."""
         directory = await asyncio.to_thread(find_run, text)
         record = await asyncio.to_thread(directory.record)
-        self._take_over(directory, record)
+        await self._take_over(directory, record)
         socket = await asyncio.to_thread(engine_of, directory)
         if socket is not None:
             await self.link.connect(socket)
@@ -159,9 +116,9 @@ class Director:
             return
         await self.read_rest("")
         if record.config.get("mode") != "full":
-            await self.open_engine()
+            await self.setup.open_engine()
 
-    def _take_over(self, directory: RunDirectory, record: RunRecord) -> None:
+    async def _take_over(self, directory: RunDirectory, record: RunRecord) -> None:
         config = (record.prepared or {}).get("config") or record.config
         self.studio.model = str(config["model"])
         self.studio.corpus = Corpus(str(config["corpus"][0])) if config.get("corpus") else None
@@ -169,6 +126,7 @@ class Director:
         self.studio.plan = Plan(tuple(asked.items()))
         self.studio.run = RunView(str(directory.path), config)
         self.studio.trouble = ""
+        self._show_chat(await asyncio.to_thread(read_chat, directory.path))
         self._changed()
 
     async def read_rest(self, why: str) -> None:
@@ -203,22 +161,11 @@ class Director:
     async def follow_foreign(self, directory: str) -> None:
         """The engine is at work on a run that is not on screen (started elsewhere, or before one left): show it."""
         run = RunDirectory(Path(directory))
-        self._take_over(run, await asyncio.to_thread(run.record))
+        await self._take_over(run, await asyncio.to_thread(run.record))
         await self.link.attach(directory)
         self._changed()
 
-    async def fitting_mode(self, status: EngineStatus) -> str:
-        """ "chat" for a model with a chat template of its own, "continue" for one that only goes on writing.
-
-        Before the engine has read the model its files are asked.
-        """
-        if status.loaded:
-            return "chat" if status.chat_template == "own" else "continue"
-        try:
-            files = await asyncio.to_thread(read_tokenizer_files, Path(status.model))
-        except BadInput:
-            return "continue"
-        return "chat" if files.templates else "continue"
-
-    async def look_at_corpus(self, text: str) -> None:
-        self.use_corpus(await asyncio.to_thread(look_at, text))
+    async def find_live_run(self) -> None:
+        """For someone who comes back without saying to what: is anything training here?"""
+        self.studio.live_elsewhere = await asyncio.to_thread(live_run)
+        self._changed()
