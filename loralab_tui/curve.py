@@ -61,8 +61,8 @@ class Curve:
 
 
 def _smooth(values: list[float], reach: int) -> list[float]:
-    """Means over `reach` neighbours to either side, over as many as there are at the ends."""
-    windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
+    """Means over `reach` neighbours to either side; fewer, but as many on both, where the steep beginning is."""
+    windows = (values[i - min(i, reach) : i + min(i, reach) + 1] for i in range(len(values)))
     return [sum(window) / len(window) for window in windows]
 
 

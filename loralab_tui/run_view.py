@@ -90,8 +90,9 @@ class RunView:
         self.phase = Phase.PREPARING
         self.total_steps = event.get("steps") or self.total_steps
         self.doing = "measuring the model before step 1" if not len(self.curve) else "going on"
-        if event.get("corpus"):
-            self.say(f"○ {event['corpus']}")
+        corpus = f"○ {event.get('corpus')}"
+        if event.get("corpus") and corpus not in self.log:
+            self.say(corpus)
 
     def _on_loading(self, event: Event) -> None:
         self._progress("reading the model", event)

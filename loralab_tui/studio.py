@@ -138,7 +138,7 @@ def _run_card(studio: Studio, run: RunView) -> Card | None:
             f"{_because(run)}Everything up to there is kept. F2 resumes · F8 export the adapter",
         )
     if run.phase is Phase.FAILED:
-        return Card("Training failed", f"{_because(run)}F4 change the settings, then F2 try again.", "bad")
+        return Card("Training failed", f"{_because(run)}F2 tries again; F4 changes the settings.", "bad")
     if run.phase is Phase.LOST:
         kept = (
             f"goes on from step {run.checkpoint}" if run.checkpoint else "begins again: no checkpoint was written yet"

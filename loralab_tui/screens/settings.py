@@ -92,6 +92,8 @@ def default(name: str) -> str:
     """What an empty field means."""
     if name == "epochs":
         return "1"
+    if name == "seq_len":
+        return "auto"
     value = DEFAULTS[name]
     return "–" if value is None else _shown(name, value)
 

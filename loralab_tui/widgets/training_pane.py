@@ -64,9 +64,10 @@ class TrainingPane(Vertical, can_focus=True):
         run = studio.run
         self.title.update(f"TRAINING  {run.name if run else ''}")
         self.card.show(card(studio))
-        self.progress.display = run is not None
+        begun = run is not None and len(run.curve) > 0
+        self.progress.display = begun or (run is not None and run.phase.live)
         self.progress.show(run)
-        self.chart.visible = run is not None and len(run.curve) > 0
+        self.chart.visible = begun
         self.chart.show(run)
         self.legend.update(legend(run))
         self.numbers.update(numbers(run, self.size.width - 2) if run else "")
@@ -83,7 +84,7 @@ class TrainingPane(Vertical, can_focus=True):
 
 def numbers(run: RunView, width: int) -> Content:
     """Named figures in three columns; only what the engine has said."""
-    if not run.numbers:
+    if not len(run.curve):
         return Content("")
     pairs = _figures(run)
     cell = max(14, width // 3)

@@ -61,7 +61,7 @@ def test_each_end_says_what_to_press() -> None:
     for event, words in (
         ({"event": "done", "seconds": 65.0}, "F8 export"),
         ({"event": "stopped", "why": "stopped by the user"}, "F2 resumes"),
-        ({"event": "failed", "why": "out of memory; try a smaller --micro-batch"}, "F4 change the settings"),
+        ({"event": "failed", "why": "out of memory; try a smaller --micro-batch"}, "F4 changes the settings"),
     ):
         told = card(Studio(run=view_of(step(1), event)))
         assert told is not None and words in told.text
