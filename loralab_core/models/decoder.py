@@ -111,8 +111,9 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig):
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.embedding.weight.requires_grad_(False)
+        # not initialised: for a meta device, nn.Embedding's own way imports torch's compiler, which takes half a second
+        empty = torch.empty(config.vocab_size, config.hidden_size)
+        self.embedding: nn.Embedding = nn.Embedding.from_pretrained(empty, freeze=True)  # type: ignore[no-untyped-call]
         self.layers = nn.ModuleList(Layer(config, number) for number in range(config.layers))
         self.final_norm = RMSNorm(config.hidden_size, config.norm_eps)
         self.head = Linear(config.hidden_size, config.vocab_size, False, config.names["head"])

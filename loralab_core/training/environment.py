@@ -13,7 +13,8 @@ DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process aske
 def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
     """Threads and determinism as asked; `threads` (of the run being resumed) goes before the default."""
     torch.set_num_threads(config.threads or threads or DEFAULT_THREADS)
-    torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
+    if config.deterministic != torch.are_deterministic_algorithms_enabled():  # asking imports torch's compiler: 1 s
+        torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
