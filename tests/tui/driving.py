@@ -1,8 +1,10 @@
 """What the Pilot tests share: waiting for conditions, and the usual way into a state."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
+from textual import events
 from textual.pilot import Pilot
 
 from loralab_core.wire import messages as wire
@@ -10,6 +12,7 @@ from loralab_tui.app import StudioApp
 from tests.tui.fake_engine import FakeEngine
 
 PATIENCE_S = 60.0
+POLL_S = 0.005
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
@@ -17,8 +20,9 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if condition():
+            await pilot.pause()
             return
-        await pilot.pause(0.01)
+        await asyncio.sleep(POLL_S)
     raise AssertionError(f"never happened: {what or condition}")
 
 
@@ -50,6 +54,11 @@ async def asked(pilot: Pilot[None], engine: FakeEngine, number: int = 1) -> wire
 async def type_line(pilot: Pilot[None], text: str) -> None:
     await pilot.press(*("space" if letter == " " else letter for letter in text))
     await pilot.press("enter")
+
+
+def strike(app: StudioApp, letter: str) -> None:
+    """One printable key as the terminal's driver hands it on; quicker than `press`, which waits after each."""
+    app.post_message(events.Key(letter if letter.isalnum() else f"key_{ord(letter)}", letter))
 
 
 def shown(app: StudioApp, selector: str) -> str:

@@ -1,5 +1,6 @@
 """Letters only ever type; function keys act while one types; the safe answer has the focus."""
 
+import asyncio
 import string
 
 import pytest
@@ -13,7 +14,7 @@ from loralab_tui.run_view import Phase
 from loralab_tui.screens.confirm import Confirm
 from loralab_tui.screens.help import Help
 from loralab_tui.screens.main import MainScreen
-from tests.tui.driving import ready, toasts, training, until
+from tests.tui.driving import ready, strike, toasts, training, until
 from tests.tui.fake_engine import FakeEngine
 
 PRINTABLE = list(string.printable.strip())
@@ -24,13 +25,21 @@ async def test_every_printable_key_types_wherever_the_focus_is(app: StudioApp, e
         await training(app, pilot, engine)
         for place in (app.main.chat.prompt, app.main.chat.transcript, app.main.training):
             app.main.chat.prompt.clear()
-            place.focus()
-            await pilot.pause()
-            await pilot.press(*PRINTABLE)
+            for count, letter in enumerate(PRINTABLE, 1):
+                app.main.set_focus(place)  # the letter before has moved it to the prompt
+                strike(app, letter)
+                await _typed(app, count)
             assert app.main.chat.prompt.text == "".join(PRINTABLE)
         assert app.screen is app.main
         assert {type(request) for request in engine.asked} <= {wire.Status, wire.Train}
         assert app.studio.run is not None and app.studio.run.phase is Phase.TRAINING
+
+
+async def _typed(app: StudioApp, count: int) -> None:
+    """Wait until that many letters stand in the prompt; much shorter than waiting for all to be idle."""
+    async with asyncio.timeout(10):
+        while len(app.main.chat.prompt.text) < count:
+            await asyncio.sleep(0)
 
 
 async def test_no_printable_key_does_anything_in_a_question(app: StudioApp, engine: FakeEngine) -> None:
@@ -39,7 +48,9 @@ async def test_no_printable_key_does_anything_in_a_question(app: StudioApp, engi
         for key in ("f9", "ctrl+q"):
             await pilot.press(key)
             await until(pilot, lambda: isinstance(app.screen, Confirm))
-            await pilot.press(*PRINTABLE, "space")
+            for letter in (*PRINTABLE, " "):
+                strike(app, letter)
+            await pilot.pause()
             assert isinstance(app.screen, Confirm)
             await pilot.press("escape")
         assert not any(isinstance(request, wire.Stop) for request in engine.asked)
