@@ -150,7 +150,7 @@ class Engine:
             chat_template="own" if lm and lm.tokenizer and lm.tokenizer.has_template else "plain",
             context=lm.model.config.context if lm else 0,
             parameters=parameter_count(lm.model.config) if lm else 0,
-            run=str(training.run.path) if training else None,
+            run=str(self.runs.run.path) if self.runs.run else None,
             step=training.step if training else 0,
             paused=self.runs.paused,
             queued=self.answers.count,

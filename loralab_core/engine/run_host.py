@@ -35,6 +35,11 @@ class RunHost:
         self._to_tell: list[tuple[Connection, int]] = []  # who asked for the stop
 
     @property
+    def run(self) -> RunDirectory | None:
+        """The run being trained, or the accepted one whose model is still being read."""
+        return self.training.run if self.training else self.waiting[0] if self.waiting else None
+
+    @property
     def is_busy(self) -> bool:
         return self.waiting is not None or self.training is not None
 
@@ -58,11 +63,11 @@ class RunHost:
         self._begin(client, request.id, run, request.steps)
 
     def _expect_free(self) -> None:
-        busy = self.training.run if self.training else self.waiting[0] if self.waiting else None
-        if busy is not None:
+        if self.run is not None:
+            busy = self.run.path
             raise BadInput(
-                f"this model is being trained already, in {busy.path}: `loralab attach {busy.path}` follows that run, "
-                f"`loralab stop {busy.path}` ends it"
+                f"this model is being trained already, in {busy}: `loralab attach {busy}` follows that run, "
+                f"`loralab stop {busy}` ends it"
             )
 
     def _begin(self, client: Connection, number: int, run: RunDirectory, steps: int | None) -> None:
@@ -95,7 +100,7 @@ class RunHost:
 
     def _expect(self, path: str) -> None:
         run = open_run(Path(path))
-        if not (self.training and self.training.run == run) and not (self.waiting and self.waiting[0] == run):
+        if self.run != run:
             raise BadInput(f"{run.path} is not being trained in this engine")
 
     def stop(self, why: str) -> None:

@@ -79,8 +79,7 @@ class Generate(Message, tag="generate"):
     """Ask for an answer, by chat messages or by a text to continue (exactly one of the two).
 
     `speaker`: "base"; "lora" (the adapter of `run`: as it is being trained, or as it ended); or an adapter directory.
-    `keep` is stored with the exchange in the run's chat.jsonl (for instance the pane it came from).
-    Replied by GenerationStarted, Pieces, then Generated or Failed.
+    With a `run`, the exchange is kept in its chat.jsonl. Replied by GenerationStarted, Pieces, then Generated or Failed.
     """
 
     id: int
@@ -92,7 +91,7 @@ class Generate(Message, tag="generate"):
 
 
 class Cancel(Message, tag="cancel"):
-    """Stop the answer of request `target`, which then ends with Generated(cancelled=True)."""
+    """Stop the answer of request `target`, which then ends with Generated(finish="cancelled")."""
 
     id: int
     target: int
