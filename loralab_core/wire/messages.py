@@ -79,7 +79,8 @@ class Generate(Message, tag="generate"):
     """Ask for an answer, by chat messages or by a text to continue (exactly one of the two).
 
     `speaker`: "base"; "lora" (the adapter of `run`: as it is being trained, or as it ended); or an adapter directory.
-    With a `run`, the exchange is kept in its chat.jsonl. Replied by GenerationStarted, Pieces, then Generated or Failed.
+    With a `run`, the exchange is kept in its chat.jsonl.
+    Replied by GenerationStarted, Pieces, then Generated or Failed.
     """
 
     id: int
