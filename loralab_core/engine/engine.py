@@ -37,6 +37,7 @@ from loralab_core.wire.messages import (
 )
 
 IDLE_S = 600.0  # an engine nobody uses ends after this; LORALAB_ENGINE_IDLE_S overrides
+REQUESTS_S = 0.05  # of a turn at most for requests, so that a flood of them does not hold up the run
 CHAT_SHARE = 1.0  # seconds of answering for each second of training, while both are under way
 
 
@@ -89,10 +90,11 @@ class Engine:
                 self.server.send(client, Failed(id=getattr(request, "id", 0), sentence=why))
 
     def _take_requests(self) -> None:
-        """Everything that waits; with nothing else to do, sleep up to a quarter of a second for more."""
+        """What waits, as far as it is quick; with nothing else to do, sleep up to a quarter of a second for more."""
+        until = time.monotonic() + REQUESTS_S
         idle = not self.answers.waiting and not self.runs.is_moving
         try:
-            while True:
+            while time.monotonic() < until:
                 client, request = self.server.inbox.get(timeout=0.25) if idle else self.server.inbox.get_nowait()
                 idle = False
                 self._answer(client, request)

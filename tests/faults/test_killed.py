@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +15,10 @@ from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import read
 from loralab_core.runs.summary import summarise
 from tests.engine.driving import detached, end_engine, loralab, small_training, steps_of, wait_until, weights
+from tests.engine.homes import home  # noqa: F401
 from tests.faults.victims import kill, resuming, run_to_end, training
 
-pytestmark = pytest.mark.xdist_group("real engine")
+pytestmark = pytest.mark.xdist_group("faults")
 
 SAVE_EVERY, STEPS = 4, 16
 
@@ -25,15 +26,6 @@ SAVE_EVERY, STEPS = 4, 16
 class Undisturbed(NamedTuple):
     weights: bytes
     seconds: float  # from run.json to the end
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home for all of this module: the corpus is tokenised once, or the first victim dies of it."""
-    with pytest.MonkeyPatch.context() as patch:
-        place = tmp_path_factory.mktemp("home")
-        patch.setenv("LORALAB_HOME", str(place))
-        yield place
 
 
 def config(fixtures: Path, place: Path) -> TrainConfig:
@@ -56,7 +48,7 @@ def config(fixtures: Path, place: Path) -> TrainConfig:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(home: Path, fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+def undisturbed(home: Path, fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:  # noqa: F811
     place = tmp_path_factory.mktemp("undisturbed") / "run"
     run_to_end(training(config(fixtures_dir, place)))  # tokenises, and starts the server of processes
     again = RunDirectory(place.with_name("again"))

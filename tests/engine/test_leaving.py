@@ -1,0 +1,185 @@
+"""How a run and its engine end: told to, interrupted, or because nobody needs them; and what holds a run in between."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loralab_core.runs.directory import RunDirectory, find_run
+from loralab_core.runs.events import read
+from loralab_core.runs.summary import summarise
+from loralab_core.wire.client import Client
+from loralab_core.wire.messages import EngineStatus, Pause, Shutdown, Status
+from loralab_core.wire.registry import list_engines, record_path, socket_path
+from tests.engine.driving import (
+    ask,
+    connect,
+    detached,
+    end_engine,
+    ending_of,
+    events_of,
+    finish,
+    is_gone,
+    loralab,
+    small_training,
+    start,
+    steps_of,
+    the_engine,
+    wait_for_end,
+    wait_for_step,
+    wait_until,
+    weights,
+)
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+LONG = 100_000  # steps: until it is stopped
+
+
+def checkpointed(run: RunDirectory) -> int:
+    """The step of the last checkpoint, which must be the last step made."""
+    step = max(int(path.name.removeprefix("step-")) for path in run.checkpoints.iterdir())
+    assert step == steps_of(run)[-1]
+    return step
+
+
+def is_cleaned_up(key: str) -> bool:
+    return not socket_path(key).exists() and not record_path(key).exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_engine_that_is_asked_to_end_leaves_a_checkpoint_and_nothing_else(
+    how: signal.Signals, fixtures_dir: Path, tmp_path: Path
+) -> None:
+    run = detached(small_training(fixtures_dir, steps=8, save_every=100, batch=8, micro_batch=1))
+    key = the_engine().key
+    wait_for_step(run, 2)
+    end_engine(how)
+    ended = ending_of(run)
+    assert ended and ended["event"] == "stopped" and how.name in ended["why"]
+    step = checkpointed(run)
+    assert step < 8 and is_cleaned_up(key) and not run.owner_path.exists()
+    out, _ = loralab("resume", "last", "--json")
+    assert events_of(out)[0]["step"] == step and steps_of(run) == list(range(1, 9))
+    loralab(*small_training(fixtures_dir, steps=8, batch=8, micro_batch=1, run_dir=tmp_path / "undisturbed"))
+    assert weights(run) == weights(find_run(str(tmp_path / "undisturbed")))
+
+
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(fixtures_dir: Path) -> None:
+    process = start(*small_training(fixtures_dir, steps=LONG, save_every=LONG), "--json")
+    run: RunDirectory = wait_until(lambda: first_run(), "the run")
+    wait_for_step(run, 2)
+    process.send_signal(signal.SIGINT)
+    out, said = finish(process, 130)
+    assert events_of(out)[-1]["event"] == "stopped"
+    assert f"loralab resume {run.path.name}" in said.splitlines()[-1]
+    step = checkpointed(run)
+    assert len(list_engines()) == 1  # the model stays open for what comes next
+    out, _ = loralab("resume", run.path.name, "--steps", str(step + 2), "--json")
+    assert events_of(out)[-1]["event"] == "done" and steps_of(run) == list(range(1, step + 3))
+
+
+def first_run() -> RunDirectory | None:
+    from loralab_core.runs.directory import list_runs
+
+    runs = list_runs()
+    return runs[0][0] if runs else None
+
+
+def test_stop_by_command(fixtures_dir: Path) -> None:
+    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
+    wait_for_step(run, 1)
+    out, _ = loralab("stop", "last", "--json")
+    answer = json.loads(out)
+    assert answer["status"] == "stopped" and answer["step"] == checkpointed(run)
+    _, said = loralab("stop", "last", code=2)
+    assert "not running" in said
+
+
+def test_stopped_before_the_first_step(fixtures_dir: Path) -> None:
+    """Told while the model is still being read: the run ends as stopped, and resumes from its beginning."""
+    run = detached(small_training(fixtures_dir, steps=4))
+    loralab("stop", "last")
+    assert wait_for_end(run)["event"] == "stopped" and len(steps_of(run)) < 4
+    loralab("resume", "last")
+    assert steps_of(run) == [1, 2, 3, 4] and summarise(run).status == "finished"
+
+
+def test_told_to_end_by_a_client(fixtures_dir: Path) -> None:
+    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
+    wait_for_step(run, 1)
+    engine = the_engine()
+    with connect() as client:
+        client.ask(Shutdown(id=client.next_id()))  # answered when all is written
+    assert ending_of(run) and checkpointed(run)
+    wait_until(lambda: is_gone(engine.process.pid), "the engine's end")
+    assert is_cleaned_up(engine.key)
+
+
+def test_an_engine_that_nobody_needs_ends(fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "0.5")
+    loralab(*small_training(fixtures_dir, steps=2), "--detach")
+    engine = the_engine()
+    wait_for_end(find_run("last"))  # a run keeps it, however long
+    wait_until(lambda: is_gone(engine.process.pid), "the engine's end", 10)
+    assert is_cleaned_up(engine.key)
+
+
+def test_a_client_keeps_its_engine(fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "0.5")
+    loralab(*small_training(fixtures_dir, steps=2), "--detach")
+    engine = the_engine()
+    with connect() as client:
+        wait_for_end(find_run("last"))
+        assert client.receive(1.5) is None  # thrice its patience, and it neither speaks nor leaves
+        assert ask(client, "Once", speaker="base", tokens=2).ended
+    wait_until(lambda: is_gone(engine.process.pid), "the engine's end", 10)
+
+
+def test_held_and_continued_over_the_wire(fixtures_dir: Path) -> None:
+    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
+    wait_for_step(run, 1)
+    with connect() as client:
+        client.ask(Pause(id=client.next_id(), run=str(run.path)))
+        held = status(client)
+        assert ask(client, "Once", tokens=2).ended  # it answers all the same
+        assert held.paused and status(client).step == held.step
+        client.ask(Pause(id=client.next_id(), run=str(run.path), paused=False))
+        wait_for_step(run, held.step + 2)
+        assert not status(client).paused
+        client.ask(Pause(id=client.next_id(), run=str(run.path)))
+    loralab("stop", "last")  # also where it is held
+    marks = [(event["event"], event["at_step"]) for event in read(run.events_path) if "at_step" in event]
+    assert marks[:2] == [("paused", held.step), ("continued", held.step)] and marks[2][0] == "paused"
+    assert ending_of(run) and checkpointed(run)
+
+
+def status(client: Client) -> EngineStatus:
+    reply = client.ask(Status(id=client.next_id()))
+    assert isinstance(reply, EngineStatus)
+    return reply
+
+
+def test_a_second_run_on_the_same_base_is_refused_and_told_of_the_first(fixtures_dir: Path, tmp_path: Path) -> None:
+    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
+    _, said = loralab(*small_training(fixtures_dir, run_dir=tmp_path / "second"), code=2)
+    assert said.count("\n") == 1 and str(run.path) in said and "loralab stop" in said
+    assert not (tmp_path / "second").exists()
+    loralab("stop", "last")
+
+
+def test_an_engine_that_ends_before_it_has_begun_cleans_up(fixtures_dir: Path) -> None:
+    process = subprocess.Popen(start_command := engine_alone(fixtures_dir), stdout=subprocess.DEVNULL)
+    key = start_command[start_command.index("--key") + 1]
+    wait_until(socket_path(key).exists, "its socket")
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(20) == 0 and is_cleaned_up(key)
+
+
+def engine_alone(fixtures: Path) -> list[str]:
+    from loralab_core.wire.launch import engine_command
+
+    return engine_command("0123456789ab", str(fixtures / "models" / "stories260K"), "fp32", "cpu")
