@@ -73,8 +73,8 @@ def load_adapter(model: Decoder, directory: Path) -> Adapter:
         layers[linear.path] = _layer(linear, a, b, settings, weights_path)
     if tensors:
         raise BadInput(
-            f"{weights_path} is for another model: {len(tensors)} tensors have no place here, "
-            f"for instance {min(tensors)}"
+            f"{weights_path} is for another model{_made_for(settings)}: tensors have no place here "
+            f"({len(tensors)}), for instance {min(tensors)}"
         )
     if not layers:
         raise BadInput(f"{weights_path} holds no adapter weights")
@@ -111,10 +111,15 @@ def _layer(linear: Linear, a: Tensor, b: Tensor, settings: LoraSettings, file: P
     alpha = _patterned(settings.alpha_pattern, linear.path, settings.alpha)
     if a.shape != (rank, linear.in_features) or b.shape != (linear.out_features, rank):
         raise BadInput(
-            f"{file} is for another model: {linear.path} has A {list(a.shape)} and B {list(b.shape)}, this model and "
-            f"rank need {[rank, linear.in_features]} and {[linear.out_features, rank]}"
+            f"{file} is for another model{_made_for(settings)}: {linear.path} has A {list(a.shape)} and "
+            f"B {list(b.shape)}, this model and rank need {[rank, linear.in_features]} and "
+            f"{[linear.out_features, rank]}"
         )
     return Lora(a, b, settings.scale(rank, alpha), settings.dropout)
+
+
+def _made_for(settings: LoraSettings) -> str:
+    return f" ({settings.base_model})" if settings.base_model else ""
 
 
 def _patterned(pattern: dict[str, T], path: str, default: T) -> T:

@@ -61,7 +61,7 @@ def _fill(model: Decoder, model_dir: Path, progress: Progress | None) -> None:
                 progress(min(done, total), total, f"reading {file.name}")
     if missing := sorted(set(wanted) - found):
         raise BadInput(
-            f"{model_dir}: the weights do not match config.json, {len(missing)} tensors are missing, "
+            f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "
             f"for instance {missing[0]}; download the model again"
         )
     if progress:
@@ -73,7 +73,7 @@ def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
     if tensor.shape != place.shape:
         raise BadInput(
             f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(place.shape)}; "
-            f"the two do not belong together"
+            f"the two do not belong together, download the model again"
         )
     if not tensor.dtype.is_floating_point:
         raise BadInput(f"{file}: {name} is stored as {tensor.dtype}, not as floats; use the unquantised model")
@@ -115,7 +115,9 @@ def weight_files(model_dir: Path) -> list[Path]:
         return [model_dir / name for name in names]
     if any(model_dir.glob("*.bin")) or any(model_dir.glob("*.pt*")):
         raise BadInput(f"{model_dir} has only pickled weights, which are never opened; use a safetensors copy")
-    raise BadInput(f"{model_dir} has no model.safetensors and no model.safetensors.index.json")
+    raise BadInput(
+        f"{model_dir} has no model.safetensors and no model.safetensors.index.json; download the model again"
+    )
 
 
 def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Tensor]]:

@@ -78,7 +78,11 @@ def config_from(settings: dict[str, Any]) -> TrainConfig:
     try:
         return msgspec.convert(settings, TrainConfig, strict=False)
     except msgspec.ValidationError as error:
-        raise BadInput(f"setting does not fit: {error}") from None
+        what, _, name = str(error).partition(" - at `$.")
+        name = name.strip("`").partition("[")[0]
+        given = f"{name} = {settings[name]!r}" if name in settings else "setting"
+        what = what.replace("`", "").replace("Expected", "expected").replace("Object missing", "missing")
+        raise BadInput(f"{given} does not fit: {what}; `loralab train --help` explains") from None
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -9,15 +9,43 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from loralab_core.errors import LoraLabError
+from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
 from loralab_core.models.loading import checkpoint_tensors, read_tensors
+from loralab_core.runs.directory import RunDirectory
 from loralab_core.training.trainer import Trainer
 
 OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def write_checkpoint(trainer: Trainer, place: Path, validation_loss: float | None) -> str:
+    """A checkpoint that appears as a whole; returns why there is none where the disk refuses, else an empty text."""
+    try:
+        write_directory_atomic(place, lambda path: save_checkpoint(trainer, path, validation_loss))
+    except (OSError, SafetensorError) as error:
+        return _reason(error)
+    return ""
+
+
+def write_result(trainer: Trainer, run: RunDirectory) -> None:
+    """What the run was for. Raises LoraLabError when the disk refuses."""
+    place = run.adapter if trainer.adapter is not None else run.model
+    try:
+        write_directory_atomic(place, lambda path: save_weights(trainer, path))
+    except (OSError, SafetensorError) as error:
+        raise LoraLabError(
+            f"the result could not be written to {place} ({_reason(error)}); free some space, then "
+            f"`loralab resume {run.path}` goes on from the last checkpoint"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def save_checkpoint(trainer: Trainer, directory: Path, validation_loss: float | None) -> None:

@@ -7,10 +7,7 @@ has no owner any more: who reads it may resume the run at once.
 
 from collections.abc import Generator, Iterator
 
-from safetensors import SafetensorError
-
 from loralab_core.errors import LoraLabError, explain_os_error
-from loralab_core.files import write_directory_atomic
 from loralab_core.lora.loaded import LoadedModel, load
 from loralab_core.models.loss import evaluate_windows
 from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
@@ -19,7 +16,7 @@ from loralab_core.runs.directory import RunDirectory, create_run
 from loralab_core.runs.events import Event, EventLog, live, read
 from loralab_core.runs.owner import claim, release
 from loralab_core.text.errors import Cancelled
-from loralab_core.training.checkpoint import save_checkpoint, save_weights
+from loralab_core.training.checkpoint import write_checkpoint, write_result
 from loralab_core.training.environment import set_up_arithmetic
 from loralab_core.training.memory import reset_peak
 from loralab_core.training.prepare import TICK, Prepared, prepare_run
@@ -122,7 +119,7 @@ class Training:
         if trainer.step == 0:
             yield from self._evaluate(trainer, prepared)
         yield from self._steps(trainer, prepared)
-        self._write_result(trainer)
+        write_result(trainer, self.run)
         ended = "done" if trainer.step >= trainer.steps else "stopped"
         return self._final(ended, self.why if ended == "stopped" else "")
 
@@ -192,11 +189,9 @@ class Training:
         place = checkpoint_path(self.run.checkpoints, trainer.step)
         if trainer.step == 0 or place.is_dir():
             return
-        try:
-            write_directory_atomic(place, lambda path: save_checkpoint(trainer, path, self.validation_loss))
-        except (OSError, SafetensorError) as error:
+        if refusal := write_checkpoint(trainer, place, self.validation_loss):
             yield self._warning(
-                f"step {trainer.step}: no checkpoint could be written to {self.run.checkpoints} ({_reason(error)}); "
+                f"step {trainer.step}: no checkpoint could be written to {self.run.checkpoints} ({refusal}); "
                 f"training goes on, the next is due in {trainer.config.save_every} steps; free some space"
             )
             return
@@ -205,17 +200,7 @@ class Training:
         try:
             retire_checkpoints(self.run.checkpoints, trainer.config.keep, live(read(self.run.events_path)))
         except OSError as error:
-            yield self._warning(f"old checkpoints in {self.run.checkpoints} could not be removed ({_reason(error)})")
-
-    def _write_result(self, trainer: Trainer) -> None:
-        place = self.run.adapter if trainer.adapter is not None else self.run.model
-        try:
-            write_directory_atomic(place, lambda path: save_weights(trainer, path))
-        except (OSError, SafetensorError) as error:
-            raise LoraLabError(
-                f"the result could not be written to {place} ({_reason(error)}); free some space, then "
-                f"`loralab resume {self.run.path}` goes on from the last checkpoint"
-            ) from error
+            yield self._warning(f"old checkpoints in {self.run.checkpoints} could not be removed ({error.strerror})")
 
     def _warning(self, sentence: str) -> Event:
         return self.log.append({"event": "warning", "sentence": sentence})
@@ -225,7 +210,3 @@ class Training:
 
     def _last(self, kind: str, why: str) -> Event:
         return final_event(kind, self.run, self.trainer, self.lm.device, why)
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
