@@ -147,7 +147,7 @@ class RunHost:
         if event["event"] in FINAL:
             self._end()  # first: who hears of the end finds the engine free
         if event is not TICK:
-            self._publish({"run": run, **event} if event["event"] in FINAL else event)
+            self._publish({**event, "run": run} if event["event"] in FINAL else event)
         if event["event"] in FINAL:
             self._tell_stopped()
 
