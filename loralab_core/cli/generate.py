@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         max_new_tokens=arguments.max_new_tokens,
     )
-    answer = Answer(lm, ids, sampling, adapter)
+    answer = Answer(lm, ids, sampling, adapter, continues=chat is None)
     for piece in answer.pieces():
         if not arguments.json:
             print(piece, end="", flush=True)

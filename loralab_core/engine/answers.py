@@ -87,7 +87,7 @@ class Answers:
         request, lm = question.request, self.model()
         adapter, question.step = self._speaker(request, lm)
         ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt)
-        question.answer = Answer(lm, ids, request.sampling, adapter)
+        question.answer = Answer(lm, ids, request.sampling, adapter, continues=request.messages is None)
         question.pieces = question.answer.pieces()
         started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids))
         self.server.send(question.client, started)

@@ -39,8 +39,20 @@ def prompt_ids(
 class Answer:
     """An answer in the making. `pieces()` yields text (often empty) after each token; the fields tell how it stands."""
 
-    def __init__(self, lm: LoadedModel, ids: Sequence[int], sampling: Sampling, adapter: Adapter | None = None):
-        """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained."""
+    def __init__(
+        self,
+        lm: LoadedModel,
+        ids: Sequence[int],
+        sampling: Sampling,
+        adapter: Adapter | None = None,
+        *,
+        continues: bool = False,
+    ):
+        """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained.
+
+        `continues`: the prompt is a text that goes on, so the space between the two belongs to the answer.
+        """
+        self.continues = continues
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
         self.tokens: list[int] = []
         self.text = ""
@@ -56,17 +68,22 @@ class Answer:
         model, tokenizer = self.lm.model, self.lm.text()
         cache = KVCache(model.config, model.dtype, model.device)
         sampler, stream = Sampler(self.sampling), tokenizer.stream()
+        if self.continues:
+            stream.follow(self.ids)
         feed = self.ids
-        while True:
+        finish: Finish | None = None
+        while finish is None:
             began = time.perf_counter()
             token = sampler.draw(self._logits(feed, cache))
             self.seconds += 0.0 if feed is self.ids else time.perf_counter() - began
-            if (finish := self._finished(token, cache)) is not None:
-                self.finish = finish
+            if token in tokenizer.eos_ids:
+                finish = "eos"
                 break
             self.tokens.append(token)
             feed = [token]
             yield self._said(stream.push(token))
+            finish = self._full(cache)
+        self.finish = finish
         yield self._said(stream.flush())
 
     def _said(self, piece: str) -> str:
@@ -80,9 +97,7 @@ class Answer:
             hidden = self.lm.model.hidden(ids, cache=cache)[:, -1:]
             return self.lm.model.logits(hidden)[0, 0]
 
-    def _finished(self, token: int, cache: KVCache) -> Finish | None:
-        if token in self.lm.text().eos_ids:
-            return "eos"
+    def _full(self, cache: KVCache) -> Finish | None:
         if len(self.tokens) >= self.sampling.max_new_tokens:
             return "length"
         return "context" if cache.length >= self.lm.model.config.context else None
@@ -103,4 +118,5 @@ def generate(
     ids = prompt_ids(lm, messages=chat, prompt=prompt if isinstance(prompt, str) else None)
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
     adapter = lm.adapters[lm.current] if lm.current is not None else None
-    yield from (piece for piece in Answer(lm, ids, sampling, adapter).pieces() if piece)
+    answer = Answer(lm, ids, sampling, adapter, continues=chat is None)
+    yield from (piece for piece in answer.pieces() if piece)

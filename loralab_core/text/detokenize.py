@@ -20,6 +20,12 @@ class TextStream:
         self._shown = 0  # ids before this are in the text handed out
         self._length = 0  # characters handed out
 
+    def follow(self, ids: Sequence[int]) -> None:
+        """Begin behind `ids`, whose text is not handed out: so the space that joins the two is kept."""
+        self._ids = list(ids)
+        self._shown = len(self._ids)
+        self._length = len(self._decode(self._ids))
+
     def push(self, token: int) -> str:
         """The text that became certain with `token`, often empty."""
         self._ids.append(token)

@@ -45,6 +45,13 @@ def test_the_library_s_generate_gives_the_same(lm: LoadedModel) -> None:
     assert "".join(ll.generate(lm, PROMPT, max_new_tokens=40)) == answer(lm, max_new_tokens=40).text
 
 
+def test_a_text_that_is_continued_keeps_the_space_between(lm: LoadedModel) -> None:
+    said = "".join(ll.generate(lm, "Once", max_new_tokens=3))
+    assert said == " upon a time"
+    chat = "".join(ll.generate(lm, [{"role": "user", "content": "Once"}], max_new_tokens=3))
+    assert chat == chat.lstrip(" ")
+
+
 def test_draws_repeat_by_seed_whatever_else_is_drawn(lm: LoadedModel) -> None:
     texts = []
     for seed in (1, 1, 2):
