@@ -15,8 +15,8 @@ from loralab_core.inference.generate import Answer, prompt_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.lora.peft_files import CONFIG, load_adapter
-from loralab_core.runs.checkpoints import latest_checkpoint
 from loralab_core.runs.directory import RunDirectory, open_run
+from loralab_core.runs.result import newest_result
 from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
 
 RESIDENT = 8  # adapters kept in memory for questions to come
@@ -34,8 +34,15 @@ class Question:
 
 
 class Answers:
-    def __init__(self, server: Server, model: Callable[[], LoadedModel], runs: RunHost, full: bool):
-        self.server, self.model, self.runs, self.full = server, model, runs, full
+    def __init__(
+        self,
+        server: Server,
+        model: Callable[[], LoadedModel],
+        runs: RunHost,
+        hold: Callable[[Path], None] | None = None,
+    ):
+        """`hold` is given where all weights are trained: it puts those of a model directory into the model."""
+        self.server, self.model, self.runs, self.hold = server, model, runs, hold
         self._queue: deque[Question] = deque()
         self._resident: dict[tuple[str, int], Adapter] = {}  # by directory and its time of writing
 
@@ -136,8 +143,11 @@ class Answers:
         training = self.runs.training
         run = open_run(Path(request.run)) if request.run else training.run if training else None
         if request.speaker == "base":
-            if self.full:
-                raise BadInput("all weights of this model are being trained, so there is no base to ask in this engine")
+            if self.hold:
+                raise BadInput(
+                    "all weights were trained, so there is no base beside them here; "
+                    f"`loralab chat --model {lm.directory}` asks it"
+                )
             return None, None
         if request.speaker != "lora":
             return self._resident_adapter(Path(request.speaker), lm), None
@@ -149,13 +159,15 @@ class Answers:
         return self._finished_run(run, lm)
 
     def _finished_run(self, run: RunDirectory, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
-        if self.full:
-            return None, None
-        if (run.adapter / CONFIG).is_file():
-            return self._resident_adapter(run.adapter, lm), None
-        if checkpoint := latest_checkpoint(run.checkpoints):
-            return self._resident_adapter(checkpoint.path, lm), checkpoint.step
-        raise BadInput(f"{run.path} has no adapter yet: its first step is still to come")
+        result = newest_result(run)
+        if result.kind == "adapter":
+            return self._resident_adapter(result.place, lm), result.step
+        if self.hold is None:
+            raise BadInput(f"{run.path} trained all weights; `loralab chat --run {run.path}` opens them in an engine")
+        if self.runs.training:  # their place is taken
+            raise BadInput("this run is about to go on; ask again after its first step")
+        self.hold(result.place)
+        return None, result.step
 
     def _resident_adapter(self, directory: Path, lm: LoadedModel) -> Adapter:
         """Read once and kept; read again when the directory was written anew."""

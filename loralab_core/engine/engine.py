@@ -16,7 +16,7 @@ from loralab_core.engine.run_host import RunHost
 from loralab_core.engine.server import Connection, Departed, Server
 from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.lora.loaded import LoadedModel, load
-from loralab_core.models.loading import fingerprint
+from loralab_core.models.loading import fill_decoder, fingerprint
 from loralab_core.text.errors import Cancelled
 from loralab_core.training.memory import current_bytes
 from loralab_core.wire.messages import (
@@ -46,8 +46,9 @@ class Engine:
         self.server, self.directory, self.base, self.device, self.full = server, Path(model), base, device, full
         self.lm: LoadedModel | None = None
         self.runs = RunHost(server, self.model_for_run)
-        self.answers = Answers(server, self.model, self.runs, full)
+        self.answers = Answers(server, self.model, self.runs, self.hold if full else None)
         self.read_as = ""  # fingerprint of the model's files when they were read
+        self.held = ""  # fingerprint of the trained weights that were put in their place since
         self.leaving = ""  # why, once the engine was told to
         self.idle_s = float(os.environ.get("LORALAB_ENGINE_IDLE_S", IDLE_S))
         self.idle_since = time.monotonic()
@@ -80,6 +81,7 @@ class Engine:
     def _is_unused(self) -> bool:
         if self.server.clients or self.runs.is_busy or self.answers.waiting:
             self.idle_since = time.monotonic()
+            return False
         return time.monotonic() - self.idle_since > self.idle_s
 
     def _refuse_all(self, why: str) -> None:
@@ -174,6 +176,7 @@ class Engine:
                     self.server.broadcast(Loading(done=done, total=total, what=what))
 
             self.lm = load(self.directory, self.base, self.device, report)
+            self.held = ""
             self.read_as = fingerprint(self.lm.directory)
         return self.lm
 
@@ -183,3 +186,11 @@ class Engine:
             self.lm = None
             self.answers.forget_adapters()
         return self.model()
+
+    def hold(self, place: Path) -> None:
+        """Where all weights are trained: have the model in `place`, a result or a checkpoint, answer."""
+        lm, wanted = self.model(), fingerprint(place)
+        if wanted != self.held:
+            self.held = ""
+            fill_decoder(lm.model, place)
+            self.held = wanted
