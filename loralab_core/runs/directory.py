@@ -30,6 +30,7 @@ class RunDirectory:
         self.chat_path = path / "chat.jsonl"
         self.log_path = path / "log.txt"
         self.owner_path = path / "engine.pid"
+        self.identity_path = path / ".engine.json"
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"

@@ -1,4 +1,8 @@
-"""`engine.pid`: which process writes a run at this moment."""
+"""Which process writes a run at this moment.
+
+`engine.pid` holds its number, as such files do (`kill $(cat engine.pid)`); `.engine.json` beside it what tells this
+process from a later one with the same number, and from one on another host. Without engine.pid there is no owner.
+"""
 
 import fcntl
 import os
@@ -17,8 +21,11 @@ from loralab_core.runs.directory import RunDirectory
 def owner(run: RunDirectory) -> Identity | None:
     """The process that writes `run`: alive here, or on another host (then nobody can tell whether it lives)."""
     try:
-        found = msgspec.json.decode(run.owner_path.read_bytes(), type=Identity)
-    except (OSError, msgspec.DecodeError):
+        found = msgspec.json.decode(run.identity_path.read_bytes(), type=Identity)
+        number = int(run.owner_path.read_text())
+    except (OSError, ValueError, msgspec.DecodeError):
+        return None
+    if number != found.pid:
         return None
     return found if found.is_alive or not found.is_here else None
 
@@ -30,7 +37,8 @@ def claim(run: RunDirectory) -> None:
             current = owner(run)
             if current is not None and current != identify():
                 raise LoraLabError(_taken(run, current))
-            write_atomic(run.owner_path, msgspec.json.encode(identify()))
+            write_atomic(run.identity_path, msgspec.json.encode(identify()))
+            write_atomic(run.owner_path, f"{os.getpid()}\n".encode())
     except OSError as error:
         raise LoraLabError(explain_os_error(error, f"write {run.owner_path}")) from error
 
@@ -41,6 +49,7 @@ def release(run: RunDirectory) -> None:
     if current is not None and current.is_here and current.pid == os.getpid():
         with suppress(OSError):
             run.owner_path.unlink()
+            run.identity_path.unlink()
 
 
 def _taken(run: RunDirectory, current: Identity) -> str:

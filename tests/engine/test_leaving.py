@@ -128,6 +128,12 @@ def test_an_engine_that_nobody_needs_ends(fixtures_dir: Path, monkeypatch: pytes
     assert is_cleaned_up(engine.key)
 
 
+def test_an_engine_without_patience_finishes_its_work(fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "0")
+    loralab(*small_training(fixtures_dir, steps=2))
+    assert (end := ending_of(find_run("last"))) and end["event"] == "done"
+
+
 def test_a_client_keeps_its_engine(fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "0.5")
     loralab(*small_training(fixtures_dir, steps=2), "--detach")

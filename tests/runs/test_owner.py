@@ -29,16 +29,17 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def write(run: RunDirectory, identity: Identity) -> None:
-    run.owner_path.write_bytes(msgspec.json.encode(identity))
+    run.identity_path.write_bytes(msgspec.json.encode(identity))
+    run.owner_path.write_text(f"{identity.pid}\n")
 
 
 def test_claimed_and_released(run: RunDirectory) -> None:
     assert owner(run) is None
     claim(run)
     claim(run)  # once more by the same process is fine
-    assert owner(run) == identify()
+    assert owner(run) == identify() and int(run.owner_path.read_text()) == os.getpid()
     release(run)
-    assert owner(run) is None and not run.owner_path.exists()
+    assert owner(run) is None and not run.owner_path.exists() and not run.identity_path.exists()
 
 
 def test_a_living_owner_is_named(run: RunDirectory, sleeper: subprocess.Popen[bytes]) -> None:
@@ -73,5 +74,5 @@ def test_an_owner_elsewhere_is_said_and_not_overridden(run: RunDirectory) -> Non
 
 
 def test_a_damaged_file_is_nobody(run: RunDirectory) -> None:
-    run.owner_path.write_bytes(b"{")
+    run.identity_path.write_bytes(b"{")
     assert owner(run) is None
