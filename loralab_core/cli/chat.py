@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
+from loralab_core.cli.terminal import count
 
 if TYPE_CHECKING:
     from loralab_core.runs.config import TrainConfig
@@ -29,8 +30,9 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--system", metavar="TEXT", help="the system message")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 is greedy (default: 0.7)")
     parser.add_argument("--top-p", type=float, default=0.95, help="(default: 0.95)")
-    parser.add_argument("--max-new-tokens", type=int, default=256, metavar="N", help="(default: 256)")
+    parser.add_argument("--max-new-tokens", type=count, default=256, metavar="N", help="(default: 256)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--json", action="store_true", help="each answer as one JSON line on stdout")
     parser.set_defaults(run=run)
 
 
@@ -51,7 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     with _connect(arguments, target) as client:
         adapter = _adapter(arguments.adapter)
         place = str(target.path) if target else None
-        return talk(Conversation(client, sampling, place, adapter, arguments.system, arguments.continues))
+        conversation = Conversation(
+            client, sampling, place, adapter, arguments.system, arguments.continues, as_json=arguments.json
+        )
+        return talk(conversation)
 
 
 def _adapter(given: str | None) -> str | None:

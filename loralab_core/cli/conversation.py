@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from loralab_core.cli.terminal import Interrupts, say, size
+from loralab_core.cli.terminal import Interrupts, print_json, say, size
 from loralab_core.errors import LoraLabError
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (
@@ -36,8 +36,10 @@ class Conversation:
         adapter: str | None = None,
         system: str | None = None,
         continues: bool = False,
+        as_json: bool = False,
     ) -> None:
         self.client = client
+        self.as_json = as_json
         self.run = run
         self.continues = continues
         self.has_adapter = bool(run or adapter)
@@ -58,7 +60,7 @@ class Conversation:
         self._turns += 1
         for speaker in self.speaking:
             if len(self.speaking) > 1:
-                print(f"{speaker}: ", end="", flush=True)
+                self._print(f"{speaker}: ")
             answer = self._answer(speaker, text, interrupts)
             history = self._histories[speaker]
             if answer is not None:
@@ -78,10 +80,20 @@ class Conversation:
             sampling=msgspec.structs.replace(self._sampling, seed=self._sampling.seed + self._turns - 1),
         )
         self.client.send(request)
-        return self._stream(id, interrupts)
+        answer = self._stream(id, interrupts)
+        if answer is None:
+            return None
+        if self.as_json:
+            facts = {key: value for key, value in msgspec.to_builtins(answer).items() if key not in ("type", "id")}
+            print_json({"event": "answer", "speaker": speaker, "step": answer.step, **facts})
+        return answer.text
 
-    def _stream(self, id: int, interrupts: Interrupts) -> str | None:
-        """Print the pieces of answer `id`; the whole of it, or None if it failed."""
+    def _print(self, text: str, end: str = "") -> None:
+        if not self.as_json:
+            print(text, end=end, flush=True)
+
+    def _stream(self, id: int, interrupts: Interrupts) -> Generated | None:
+        """Print the pieces of answer `id`; its end, or None if it failed."""
         cancelled = False
         while True:
             response = self.client.receive(POLL_S)
@@ -93,12 +105,12 @@ class Conversation:
             if getattr(response, "id", None) != id:
                 continue
             if isinstance(response, GenerationStarted) and response.step is not None:
-                print(f"[step {response.step}] ", end="", flush=True)
+                self._print(f"[step {response.step}] ")
             elif isinstance(response, Piece):
-                print(response.text, end="", flush=True)
+                self._print(response.text)
             elif isinstance(response, Generated):
-                print(" (stopped)" if response.finish == "cancelled" else "")
-                return response.text
+                self._print(" (stopped)" if response.finish == "cancelled" else "", end="\n")
+                return response
             elif isinstance(response, Failed):
                 say(response.sentence)
                 return None
@@ -138,7 +150,7 @@ def talk(conversation: Conversation) -> int:
     pressed = False
     while True:
         try:
-            line = input("> " if sys.stdin.isatty() else "").strip()
+            line = input("> " if sys.stdin.isatty() and not conversation.as_json else "").strip()
         except EOFError:
             return 0
         except KeyboardInterrupt:

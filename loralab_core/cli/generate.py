@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from loralab_core.cli.main import Subparsers
-from loralab_core.cli.terminal import print_json, say
+from loralab_core.cli.terminal import count, print_json, say
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -20,7 +20,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--top-k", type=int, default=0, help="draw from the K most likely tokens; 0: all")
     parser.add_argument("--top-p", type=float, default=1.0, help="draw from the most likely tokens up to this share")
-    parser.add_argument("--max-new-tokens", type=int, default=256)
+    parser.add_argument("--max-new-tokens", type=count, default=256)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one JSON object with the text and its speed")
     parser.set_defaults(run=run)
@@ -32,7 +32,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", help="a PEFT adapter directory, a checkpoint or a run (its adapter)")
     parser.add_argument("--base", default="auto", choices=("auto", "fp32", "bf16", "nf4", "int4", "int8"))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--threads", type=int, help="processor threads")
+    parser.add_argument("--threads", type=count, help="processor threads")
 
 
 def run(arguments: argparse.Namespace) -> int:

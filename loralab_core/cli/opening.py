@@ -12,8 +12,8 @@ import torch
 from loralab_core import evaluation
 from loralab_core.errors import BadInput
 from loralab_core.lora import Adapter, LoadedModel, load
-from loralab_core.runs.checkpoints import latest_checkpoint
 from loralab_core.runs.directory import find_run
+from loralab_core.runs.result import newest_result
 from loralab_core.text.packing import Windows
 
 
@@ -53,10 +53,10 @@ def adapter_directory(text: str) -> Path:
         run = find_run(text)
     except BadInput:
         raise BadInput(f"{text} is neither an adapter directory nor a run") from None
-    checkpoint = latest_checkpoint(run.checkpoints)
-    if not run.adapter.is_dir() and checkpoint:
-        return checkpoint.path
-    return run.adapter
+    result = newest_result(run)
+    if result.kind == "model":
+        raise BadInput(f"{text} trained all weights and made no adapter; use --model {result.place} without --adapter")
+    return result.place
 
 
 def corpus_windows(arguments: argparse.Namespace, lm: LoadedModel) -> Windows:

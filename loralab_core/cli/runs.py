@@ -89,6 +89,7 @@ def _print_details(run: "RunDirectory", summary: "Summary") -> None:
     from loralab_core.runs.checkpoints import list_checkpoints
     from loralab_core.runs.summary import spark
 
+    result = run.model if summary.mode == "full" else run.adapter
     best = f"{number(summary.val_loss)} at step {summary.best_step}" if summary.val_loss is not None else "–"
     lines = {
         "run": summary.id,
@@ -101,7 +102,7 @@ def _print_details(run: "RunDirectory", summary: "Summary") -> None:
         "loss": f"{number(summary.loss)}  {spark(summary.curve)}",
         "validation": f"best {best}, perplexity {number(summary.val_perplexity, '.2f')}",
         "checkpoints": ", ".join(str(one.step) for one in list_checkpoints(run.checkpoints)) or "none",
-        "adapter": str(run.adapter) if run.adapter.is_dir() else "not written yet",
+        "result": str(result) if result.is_dir() else "not written yet",
         "files": f"{run.path} ({size(summary.disk_bytes)})",
     }
     for key, value in lines.items():

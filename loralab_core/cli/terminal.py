@@ -1,5 +1,6 @@
 """What commands print: results to stdout, prose to stderr; and how they notice Ctrl-C without losing a message."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,17 @@ class Interrupts:
             yield self
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def count(text: str) -> int:
+    """The type of an option that counts something: 1, 2, 3 …"""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of 1 or more")
+    return value
 
 
 def duration(seconds: float | None) -> str:

@@ -35,7 +35,7 @@ def load_decoder(model_dir: Path, base: str, device: torch.device, progress: Pro
     _place(model, DTYPES[base], device)
     if config.tied_head:
         model.tie_head()  # each was given its own memory
-    _fill(model, model_dir, progress)
+    fill_decoder(model, model_dir, progress)
     return model.eval()
 
 
@@ -47,7 +47,8 @@ def _place(model: Decoder, dtype: torch.dtype, device: torch.device) -> None:
             module.register_parameter(name, torch.nn.Parameter(empty, requires_grad=False))
 
 
-def _fill(model: Decoder, model_dir: Path, progress: Progress | None) -> None:
+def fill_decoder(model: Decoder, model_dir: Path, progress: Progress | None = None) -> None:
+    """Copy the weights in `model_dir` into a model of the same config. Raises as load_decoder does."""
     wanted = checkpoint_tensors(model)
     files = weight_files(model_dir)
     total, done = sum(file.stat().st_size for file in files), 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from loralab_core.files import sync_directory
 
+TRAINING_STATE = ("optimizer.safetensors", "state.json")  # what a checkpoint holds beside its adapter or model
 _NAME = re.compile(r"step-(\d{6,})")
 _LEFTOVER = re.compile(r"\.(step-\d{6,}|adapter|model)\..*(tmp|deleted)")
 

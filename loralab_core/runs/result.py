@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.files import write_directory_atomic
-from loralab_core.runs.checkpoints import latest_checkpoint
+from loralab_core.runs.checkpoints import TRAINING_STATE, latest_checkpoint
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import read
 from loralab_core.runs.summary import ending
 
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+MARKS = {"adapter": "adapter_config.json", "model": "model.safetensors"}  # the file that tells what a directory holds
 
 
 class Result(NamedTuple):
@@ -21,18 +21,20 @@ class Result(NamedTuple):
 
 
 def newest_result(run: RunDirectory) -> Result:
-    """The adapter or model of an ended run; of a running or interrupted one its newest checkpoint's adapter.
+    """The adapter or model of an ended run; of a running, interrupted or failed one that of its newest checkpoint.
 
     BadInput if there is neither.
     """
-    if ending(read(run.events_path)) is not None:
+    ended = ending(read(run.events_path))
+    if ended is not None and ended["event"] != "failed":  # a failed one may have an older result beside its checkpoints
         for kind, place in (("model", run.model), ("adapter", run.adapter)):
             if place.is_dir():
                 return Result(kind, place, None)
-    checkpoint = latest_checkpoint(run.checkpoints)
-    if checkpoint is not None and (checkpoint.path / ADAPTER_FILES[0]).is_file():
-        return Result("adapter", checkpoint.path, checkpoint.step)
-    raise BadInput(f"{run.path} has nothing to export yet; its first checkpoint makes an adapter")
+    if checkpoint := latest_checkpoint(run.checkpoints):
+        for kind, mark in MARKS.items():
+            if (checkpoint.path / mark).is_file():
+                return Result(kind, checkpoint.path, checkpoint.step)
+    raise BadInput(f"{run.path} has no result yet: its first checkpoint is still to come")
 
 
 def export_result(run: RunDirectory, folder: Path) -> Result:
@@ -52,8 +54,4 @@ def export_result(run: RunDirectory, folder: Path) -> Result:
 
 
 def _copy(result: Result, place: Path) -> None:
-    if result.step is None:
-        shutil.copytree(result.place, place, dirs_exist_ok=True)
-        return
-    for name in ADAPTER_FILES:  # a checkpoint holds more: the optimiser and where the run stood
-        shutil.copyfile(result.place / name, place / name)
+    shutil.copytree(result.place, place, ignore=shutil.ignore_patterns(*TRAINING_STATE), dirs_exist_ok=True)

@@ -16,10 +16,11 @@ from loralab_core.errors import LoraLabError
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
 from loralab_core.models.loading import checkpoint_tensors, read_tensors
+from loralab_core.runs.checkpoints import TRAINING_STATE
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.training.trainer import Trainer
 
-OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+OPTIMIZER, STATE = TRAINING_STATE
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 

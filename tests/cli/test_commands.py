@@ -100,7 +100,28 @@ def test_a_run_in_progress_gives_its_newest_checkpoint(tmp_path: Path, capsys: p
 def test_a_run_without_an_adapter_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     create_run(TrainConfig(model="/m", corpus=("/c.txt",)))
     assert main(["runs", "export", "last", str(tmp_path / "out")]) == 2
-    assert "nothing to export yet" in capsys.readouterr().err
+    assert "no result yet" in capsys.readouterr().err
+
+
+def test_all_weights_in_progress_are_exported_from_their_checkpoint(tmp_path: Path) -> None:
+    run = create_run(TrainConfig(model="/m", corpus=("/c.txt",), mode="full"))
+    place = run.checkpoints / "step-000010"
+    place.mkdir()
+    for name in ("config.json", "model.safetensors", "optimizer.safetensors", "state.json"):
+        (place / name).write_text("x")
+    assert main(["runs", "export", "last", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [("generate", "--max-new-tokens=0"), ("generate", "--threads=-2"), ("chat", "--max-new-tokens=x")]
+)
+def test_counts_are_counts(wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*wrong, "--model", "/m"])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert wrong[1].partition("=")[0] in said and "1 or more" in said
 
 
 @pytest.mark.parametrize("command", ["presets", "models", "hardware", "doctor"])

@@ -38,19 +38,20 @@ def wait_until(condition: Callable[[], Any], what: str, timeout: float = PATIENC
 def start(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "loralab_core.cli.main", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, **options)
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **({"stdin": subprocess.DEVNULL} | options))
 
 
-def finish(process: "subprocess.Popen[str]", code: int = 0) -> tuple[str, str]:
+def finish(process: "subprocess.Popen[str]", code: int = 0, stdin: str | None = None) -> tuple[str, str]:
     """(stdout, stderr) of a command that ends with `code`."""
-    out, err = process.communicate(timeout=PATIENCE_S)
+    out, err = process.communicate(stdin, timeout=PATIENCE_S)
     assert process.returncode == code, f"exit code {process.returncode}\n{out[-2000:]}\n{err}"
     assert "Traceback" not in out + err
     return out, err
 
 
-def loralab(*arguments: str, code: int = 0) -> tuple[str, str]:
-    return finish(start(*arguments), code)
+def loralab(*arguments: str, code: int = 0, stdin: str | None = None) -> tuple[str, str]:
+    options = {} if stdin is None else {"stdin": subprocess.PIPE}
+    return finish(start(*arguments, **options), code, stdin)
 
 
 def events_of(out: str) -> list[Event]:
