@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from loralab_core.errors import BadInput
+from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.lora.adapter import Adapter, LoraSettings, matches, projections
 from loralab_core.models.decoder import Decoder, Linear
 from loralab_core.models.loading import read_tensors
@@ -60,7 +60,7 @@ def load_adapter(model: Decoder, directory: Path) -> Adapter:
         raise BadInput(f"{directory} has no {CONFIG}, so it is not a PEFT adapter directory")
     if not weights_path.is_file():
         raise BadInput(f"{directory} has no {WEIGHTS}; pickled adapters (adapter_model.bin) are never opened")
-    settings = _settings(config_path)
+    settings = read_settings(directory)
     tensors = dict(read_tensors(weights_path))
     layers = {}
     for linear in projections(model):
@@ -81,10 +81,14 @@ def load_adapter(model: Decoder, directory: Path) -> Adapter:
     return Adapter(settings, layers)
 
 
-def _settings(path: Path) -> LoraSettings:
+def read_settings(directory: Path) -> LoraSettings:
+    """What adapter_config.json says. Raises BadInput when it is damaged or of another kind."""
+    path = directory / CONFIG
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         rank, alpha, targets = int(raw["r"]), float(raw["lora_alpha"]), raw["target_modules"]
+    except OSError as error:
+        raise BadInput(explain_os_error(error, f"read {path}")) from None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not a valid PEFT LoRA configuration ({error!r})") from None
     kind = raw.get("peft_type")

@@ -22,6 +22,7 @@ from loralab_core.training.memory import reset_peak
 from loralab_core.training.prepare import TICK, Prepared, prepare_run
 from loralab_core.training.report import Clock, eval_event, explain, final_event, prepared_event, step_event
 from loralab_core.training.start import (
+    as_started_from,
     check_resumable,
     check_steps,
     check_unchanged,
@@ -63,6 +64,7 @@ class Training:
         self.run, self.lm, self.extend_to = run, lm, extend_to
         self.stopping, self.why = False, ""
         self.trainer: Trainer | None = None
+        self.clock: Clock | None = None
         self.validation_loss: float | None = None
         self.unusable = 0
         self.told = False  # of the trouble that the event log has
@@ -81,6 +83,8 @@ class Training:
 
     def note(self, kind: str) -> Event:
         """Write down what was done to the run from outside ("paused", "continued"), so that its curve can show it."""
+        if self.clock:
+            self.clock.go_on()  # a pause is no part of what a step takes
         return self.log.append({"event": kind, "at_step": self.step})
 
     def events(self) -> Events:
@@ -105,6 +109,7 @@ class Training:
         """Returns the last event."""
         past = live(read(self.run.events_path))
         config, before = settings(self.run)
+        config = config if before else as_started_from(config)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
         check_unchanged(config, before, self.lm.directory, self.run)
         prepared = yield from prepare_run(config, self.lm, lambda: self.stopping)
@@ -125,6 +130,7 @@ class Training:
 
     def _steps(self, trainer: Trainer, prepared: Prepared) -> Events:
         config, clock = prepared.config, Clock(trainer)
+        self.clock = clock
         while trainer.step < trainer.steps and not self.stopping:
             result = yield from self._one_step(trainer)
             if result is None:

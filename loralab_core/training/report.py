@@ -1,4 +1,4 @@
-"""The events of a run: what each says of the trainer at that moment. Units are the contract's (docs/events.md)."""
+"""The events of a run: what each says of the trainer at that moment. Units are the contract's (docs/runs.md)."""
 
 import math
 import time
@@ -7,9 +7,10 @@ import traceback
 import torch
 
 from loralab_core.errors import LoraLabError
+from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
-from loralab_core.training.memory import current_bytes, peak_bytes
+from loralab_core.training.memory import peak_bytes
 from loralab_core.training.prepare import Prepared
 from loralab_core.training.trainer import StepResult, Trainer
 
@@ -23,6 +24,10 @@ class Clock:
         self.trainer, self.before = trainer, trainer.seconds
         self.began = self.last = time.perf_counter()
         self.step_seconds = 0.0
+
+    def go_on(self) -> None:
+        """The step under way is timed from now on."""
+        self.last = time.perf_counter()
 
     def tick(self) -> None:
         now = time.perf_counter()
@@ -42,7 +47,7 @@ def step_event(trainer: Trainer, result: StepResult, clock: Clock) -> Event:
         "tokens_per_s": result.tokens / result.seconds,
         "lr": result.lr,
         "eta_s": clock.step_seconds * (trainer.steps - trainer.step),
-        "memory_bytes": current_bytes(trainer.lm.device),
+        "memory_bytes": peak_bytes(trainer.lm.device),
         "grad_norm": result.grad_norm,
         "fill": result.tokens / positions,
     }
@@ -61,8 +66,15 @@ def prepared_event(trainer: Trainer, prepared: Prepared) -> Event:
         "windows": len(prepared.training),
         "fill": prepared.training.fill,
         "corpus": prepared.corpus.format,
-        "notes": list(prepared.corpus.notes),
+        "notes": [*prepared.corpus.notes, *_start(prepared.config)],
     }
+
+
+def _start(config: TrainConfig) -> list[str]:
+    if config.mode == "full" or not config.from_adapter:
+        return []
+    shape = f"rank {config.rank}, alpha {config.alpha:g}, dropout {config.dropout:g}, {config.targets}"
+    return [f"starts from {config.from_adapter} and keeps its shape: {shape}"]
 
 
 def eval_event(step: int, loss: float) -> Event:

@@ -4,12 +4,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from loralab_core.errors import BadInput
 from loralab_core.lora.adapter import Adapter, create_adapter
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.lora.peft_files import load_adapter
+from loralab_core.lora.peft_files import load_adapter, read_settings
 from loralab_core.models.loading import fingerprint
-from loralab_core.runs.checkpoints import clear_leftovers, latest_checkpoint
+from loralab_core.runs.checkpoints import Checkpoint, clear_leftovers, latest_checkpoint
 from loralab_core.runs.config import TrainConfig, config_from, config_to_dict
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
@@ -25,6 +27,16 @@ def settings(run: RunDirectory) -> tuple[TrainConfig, dict[str, Any]]:
     record = run.record()
     before = record.prepared or {}
     return (config_from(before["config"]) if before else record.train_config()), before
+
+
+def as_started_from(config: TrainConfig) -> TrainConfig:
+    """`config` with the shape of the adapter it starts from, which no setting can change. Raises BadInput."""
+    if config.mode == "full" or not config.from_adapter:
+        return config
+    given = read_settings(Path(config.from_adapter))
+    return msgspec.structs.replace(
+        config, rank=given.rank, alpha=given.alpha, dropout=given.dropout, targets=",".join(given.targets)
+    )
 
 
 def check_resumable(run: RunDirectory, steps: int | None) -> None:
@@ -73,19 +85,20 @@ def make_trainer(prepared: Prepared, lm: LoadedModel, run: RunDirectory, past: l
     config = prepared.config
     extended = [event["steps"] for event in past if event["event"] == "changed" and event.get("steps")]
     steps = extended[-1] if extended else config.steps or 1
-    trainer = Trainer(lm, config, prepared.training, steps, _adapter(config, lm))
     clear_leftovers(run.path)
     clear_leftovers(run.checkpoints)
-    if checkpoint := latest_checkpoint(run.checkpoints):
+    checkpoint = latest_checkpoint(run.checkpoints)
+    trainer = Trainer(lm, config, prepared.training, steps, _adapter(config, lm, checkpoint))
+    if checkpoint:
         load_checkpoint(trainer, checkpoint.path)
     return trainer
 
 
-def _adapter(config: TrainConfig, lm: LoadedModel) -> Adapter | None:
+def _adapter(config: TrainConfig, lm: LoadedModel, checkpoint: Checkpoint | None) -> Adapter | None:
     if config.mode == "full":
         return None
     if config.from_adapter:
-        return load_adapter(lm.model, Path(config.from_adapter))
+        return load_adapter(lm.model, checkpoint.path if checkpoint else Path(config.from_adapter))
     return create_adapter(
         lm.model,
         rank=config.rank,

@@ -1,6 +1,8 @@
 """A run from beginning to end, in this process: what it leaves behind, that it repeats, and that it goes on."""
 
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,33 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(fixtures_dir: Path) -> None:
     assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1])
     steps = [event["step"] for event in live(read(run.events_path)) if event["event"] == "step"]
     assert steps == list(range(1, 13))
+
+
+def test_an_adapter_to_start_from_gives_its_shape_and_is_needed_once(fixtures_dir: Path) -> None:
+    first = Path(train(fixtures_dir, steps=2, targets="attention")[-1]["adapter"])
+    config = small(fixtures_dir, from_adapter=str(first), rank=16, steps=4)
+    run = create_run(config)
+    stopped_after(load(config.model, "fp32", "cpu"), run, 2)
+    prepared = run.record().prepared
+    assert prepared is not None
+    assert prepared["config"]["rank"] == 4 and prepared["config"]["targets"] == "k_proj,o_proj,q_proj,v_proj"
+    assert any("rank 4" in note for note in read(run.events_path)[0]["notes"])
+    shutil.rmtree(first)
+    assert list(resume(run))[-1]["event"] == "done"
+
+
+def test_a_pause_is_no_part_of_the_time_left(fixtures_dir: Path) -> None:
+    config = small(fixtures_dir, steps=6)
+    training = Training(create_run(config), load(config.model, "fp32", "cpu"))
+    paused, left = False, []
+    for event in training.events():
+        if training.step == 3 and not paused:
+            training.note("paused")
+            time.sleep(1.5)
+            training.note("continued")
+            paused = True
+        left += [event["eta_s"]] if event["event"] == "step" else []
+    assert paused and max(left[3:]) < 0.1 * 1.5 * 2
 
 
 def test_a_generator_that_is_dropped_loses_one_interval_at_most(fixtures_dir: Path) -> None:
