@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from loralab_core.errors import BadInput
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.loss import evaluate_windows
@@ -34,7 +35,10 @@ def corpus_windows(
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Windows:
     """All of the corpus in windows of `seq_len` (512, or the model's context where shorter). Raises BadInput."""
-    length = seq_len or min(512, lm.model.config.context)
+    context = lm.model.config.context
+    if seq_len is not None and seq_len > context:
+        raise BadInput(f"--seq-len {seq_len} is longer than the {context} tokens this model was made for")
+    length = min(512, context) if seq_len is None else seq_len
     prepared = prepare(corpus, lm.text(), seq_len=length, val=0.0, cache=cache_dir(), progress=progress)
     return pack(prepared.train, length)
 

@@ -57,11 +57,12 @@ class Answer:
         self.tokens: list[int] = []
         self.text = ""
         self.finish: Finish = "cancelled"
-        self.seconds = 0.0  # spent on new tokens, the reading of the prompt and pauses between tokens excluded
+        self.seconds = 0.0  # spent on the tokens behind the first: reading the prompt and pauses between are excluded
+        self.timed = 0  # of those
 
     @property
     def tokens_per_s(self) -> float:
-        return len(self.tokens) / self.seconds if self.seconds > 0 else 0.0
+        return self.timed / self.seconds if self.seconds > 0 else 0.0
 
     def pieces(self) -> Iterator[str]:
         """The first `next` reads the prompt and draws the first token; each further one draws one more."""
@@ -71,11 +72,12 @@ class Answer:
         if self.continues:
             stream.follow(self.ids)
         feed = self.ids
-        finish: Finish | None = None
+        finish = self._full(cache)
         while finish is None:
             began = time.perf_counter()
             token = sampler.draw(self._logits(feed, cache))
-            self.seconds += 0.0 if feed is self.ids else time.perf_counter() - began
+            if feed is not self.ids:
+                self.seconds, self.timed = self.seconds + time.perf_counter() - began, self.timed + 1
             if token in tokenizer.eos_ids:
                 finish = "eos"
                 break

@@ -31,6 +31,7 @@ def nucleus(logits: Tensor, share: float) -> Tensor:
     """Leave the fewest most likely tokens whose probabilities reach `share` (top-p, arXiv:1904.09751)."""
     ordered, order = torch.sort(logits, descending=True)
     probability = torch.softmax(ordered, -1)
-    before = torch.cumsum(probability, -1) - probability  # what stands before each token; the first is always kept
-    ordered = ordered.masked_fill(before >= share, -torch.inf)
+    beyond = torch.cumsum(probability, -1) - probability >= share  # by what stands before each token
+    beyond[0] = False
+    ordered = ordered.masked_fill(beyond, -torch.inf)
     return torch.empty_like(logits).scatter_(0, order, ordered)

@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import loralab_core as ll
+from loralab_core.errors import BadInput
 from loralab_core.evaluation import corpus_windows, perplexity
 from tests.training.small_runs import losses, small
 
@@ -26,6 +27,12 @@ def test_equals_the_mean_loss_of_transformers(fixtures_dir: Path) -> None:
                 count += predicted
     assert ours.tokens == count
     assert ours.loss == pytest.approx(total / count, rel=1e-4)
+
+
+def test_a_window_longer_than_the_model_s_context_is_refused(fixtures_dir: Path) -> None:
+    lm = ll.load(fixtures_dir / "models" / "stories260K", "fp32", "cpu")
+    with pytest.raises(BadInput, match="longer than the"):
+        corpus_windows(lm, [str(fixtures_dir / "corpora" / "the-verdict.txt")], lm.model.config.context + 1)
 
 
 def test_a_trained_adapter_lowers_it(fixtures_dir: Path) -> None:

@@ -52,6 +52,16 @@ def test_a_text_that_is_continued_keeps_the_space_between(lm: LoadedModel) -> No
     assert chat == chat.lstrip(" ")
 
 
+def test_the_rate_counts_the_tokens_that_were_timed(lm: LoadedModel) -> None:
+    made = answer(lm, max_new_tokens=10)
+    assert made.timed == 9 and made.tokens_per_s == pytest.approx(9 / made.seconds)
+    assert answer(lm, max_new_tokens=0).text == ""
+
+
+def test_a_share_of_nothing_leaves_the_most_likely_token(lm: LoadedModel) -> None:
+    assert answer(lm, temperature=1.0, top_p=0.0, max_new_tokens=10).text == answer(lm, max_new_tokens=10).text
+
+
 def test_draws_repeat_by_seed_whatever_else_is_drawn(lm: LoadedModel) -> None:
     texts = []
     for seed in (1, 1, 2):
