@@ -127,7 +127,7 @@ def _print(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", args: argparse.Nam
     print(f"mask     {_marked('trained', _coloured())} is trained, the rest is only read")
     for sample in _samples(corpus, tokenizer, args.rows, args.seq_len):
         print(f"\n── row {sample['row']:,} · {_extent(sample)}")
-        print("".join(_part_text(part) for part in sample["parts"]))
+        print("".join(_part_text(part) for part in sample["parts"]).rstrip())
     print()
     _print_statistics(corpus, args.seq_len)
 

@@ -6,7 +6,7 @@ from loralab_core.runs.events import Event
 
 
 def describe(event: Event) -> str | None:
-    """One line for an event worth a line of its own; None for steps and for what only matters to programs."""
+    """A line, or a few, for an event worth it; None for steps and for what only matters to programs."""
     describer = _DESCRIBERS.get(event["event"])
     return describer(event) if describer else None
 
@@ -38,7 +38,8 @@ def _prepared(event: Event) -> str:
     parts = [f"{event['steps']} steps" if event.get("steps") else ""]
     parts += [f"{event['windows']:,} windows of {event.get('seq_len')} tokens" if event.get("windows") else ""]
     parts += [f"{event['trainable_params']:,} weights in training" if event.get("trainable_params") else ""]
-    return "ready: " + ", ".join(part for part in parts if part)
+    ready = "ready: " + ", ".join(part for part in parts if part)
+    return "\n".join([ready, *(f"note: {note}" for note in event.get("notes") or ())])
 
 
 def _resumed(event: Event) -> str:
