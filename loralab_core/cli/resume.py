@@ -27,6 +27,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.attach import attach
+    from loralab_core.cli.checks import check_corpus
     from loralab_core.cli.engines import connect_for, connect_to_run
     from loralab_core.cli.event_text import short_name
     from loralab_core.cli.train import leave, start_and_follow
@@ -40,23 +41,22 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.detach:
                 return leave(Started(id=0, run=str(found.path), pid=living.engine.pid), arguments.json)
             return attach(found, living, arguments.json)
+    for corpus in found.record().train_config().corpus:
+        check_corpus(corpus)
     with connect_for(place_again(found), mode=found.record().id) as client:
         request = Resume(id=client.next_id(), run=str(found.path), steps=arguments.steps)
         return start_and_follow(client, request, detach=arguments.detach, as_json=arguments.json)
 
 
 def place_again(run: "RunDirectory") -> "TrainConfig":
-    """The run's settings, checked against this computer. BadInput if its model, corpus or device is not here now."""
+    """The run's settings, checked against this computer. BadInput if its model or device is not here now."""
     import msgspec
 
-    from loralab_core.cli.checks import check_corpus
     from loralab_core.cli.engines import local_model
     from loralab_core.errors import BadInput
     from loralab_core.hardware.devices import resolve_device
 
     config = run.record().train_config()
     if os.path.isabs(config.model) and not os.path.isdir(config.model):
-        raise BadInput(f"the model of this run, {config.model}, is not there any more; put it back to resume")
-    for corpus in config.corpus:
-        check_corpus(corpus)
+        raise BadInput(f"the model of this run, {config.model}, is not there any more; put it back")
     return msgspec.structs.replace(config, model=str(local_model(config.model)), device=resolve_device(config.device))
