@@ -12,10 +12,11 @@ from textual.worker import Worker
 
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.paths import runs_dir
+from loralab_core.runs.directory import RunDirectory
+from loralab_core.runs.result import export_result, newest_result
 from loralab_tui import exporting, theme
 from loralab_tui.engine_setup import Setup
 from loralab_tui.run_control import RunControl
-from loralab_tui.run_view import Phase
 from loralab_tui.screens.confirm import Confirm
 from loralab_tui.screens.main import MainScreen
 from loralab_tui.studio import Studio
@@ -133,20 +134,20 @@ class ActionApp(App[None]):
             self.tell("There is nothing to export yet: F2 trains an adapter.")
             return
         try:
-            what, source = exporting.source_of(Path(run.directory), run.phase in (Phase.DONE, Phase.STOPPED))
+            what = exporting.describe(newest_result(RunDirectory(Path(run.directory))))
         except LoraLabError as error:
             self.complain(str(error))
             return
         target = await self.push_screen_wait(Export(what, exporting.proposed_target(Path(run.directory))))
         if target is not None:
-            self.do("export", self._export, source, target)
+            self.do("export", self._export, RunDirectory(Path(run.directory)), target)
 
-    async def _export(self, source: Path, target: Path) -> None:
-        await asyncio.to_thread(exporting.copy_adapter, source, target)
+    async def _export(self, run: RunDirectory, target: Path) -> None:
+        result = await asyncio.to_thread(export_result, run, target)
         if self.studio.run is not None:
             self.studio.run.say(f"↗ exported to {target}")
         self.main.show()
-        self.tell(f"The adapter is in {target}", seconds=30)
+        self.tell(f"The {result.kind} is in {target}", seconds=30)
 
     # ---- chat and program
 

@@ -2,7 +2,6 @@
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
@@ -39,6 +38,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.conversation import Conversation, talk
     from loralab_core.runs.directory import find_run
+    from loralab_core.runs.result import find_adapter
     from loralab_core.wire.messages import Sampling
 
     target = find_run(arguments.target) if arguments.target else None
@@ -51,23 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     with suppress(ImportError):
         import readline  # noqa: F401 - editing and history for input()
     with _connect(arguments, target) as client:
-        adapter = _adapter(arguments.adapter)
+        adapter = str(find_adapter(arguments.adapter)) if arguments.adapter else None
         place = str(target.path) if target else None
         conversation = Conversation(
             client, sampling, place, adapter, arguments.system, arguments.continues, as_json=arguments.json
         )
         return talk(conversation)
-
-
-def _adapter(given: str | None) -> str | None:
-    from loralab_core.errors import BadInput
-
-    if given is None:
-        return None
-    path = Path(given).expanduser().absolute()
-    if not (path / "adapter_config.json").is_file():
-        raise BadInput(f"{path} is not an adapter: it has no adapter_config.json")
-    return str(path)
 
 
 def _connect(arguments: argparse.Namespace, target: "RunDirectory | None") -> "Client":

@@ -11,11 +11,9 @@ from loralab_core.runs.directory import check_free
 
 
 def check_paths(config: TrainConfig) -> None:
-    """BadInput, naming the path, for a corpus, adapter or run directory that cannot be used."""
+    """BadInput, naming the path, for a corpus or run directory that cannot be used."""
     for corpus in config.corpus:
         check_corpus(corpus)
-    if config.from_adapter and not (Path(config.from_adapter) / "adapter_config.json").is_file():
-        raise BadInput(f"{config.from_adapter} is not an adapter: it has no adapter_config.json")
     if config.run_dir:
         check_free(Path(config.run_dir))
 
@@ -33,8 +31,9 @@ def check_corpus(corpus: str) -> None:
 
 def resolve_place(config: TrainConfig, parameters: int) -> TrainConfig:
     """`config` with its device and number format decided. `parameters`: the model's count. BadInput if not possible."""
-    from loralab_core.hardware.devices import resolve_base, resolve_device
+    from loralab_core.hardware.devices import check_compute, resolve_base, resolve_device
 
+    check_compute(config.compute)
     device = resolve_device(config.device)
     return msgspec.structs.replace(config, device=device, base=resolve_base(config.base, device, parameters))
 

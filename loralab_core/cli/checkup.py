@@ -19,7 +19,7 @@ from loralab_core.hardware.memory import find_memory
 from loralab_core.hardware.probe import find_gpus, find_torch, is_apple_silicon
 from loralab_core.paths import home
 from loralab_core.wire.logout import survey
-from loralab_core.wire.registry import clear_stale, list_engines
+from loralab_core.wire.registry import clear_dead_sockets, clear_stale, list_engines
 
 LITTLE_SPACE = 2 << 30  # bytes; some checkpoints and an adapter
 LITTLE_MEMORY = 2 << 30
@@ -127,6 +127,7 @@ def check_home() -> list[Finding]:
 
 
 def check_engines() -> list[Finding]:
+    clear_dead_sockets()
     stale = [Finding("engine", "note", sentence) for sentence in clear_stale()]
     living = [
         Finding("engine", "ok", f"pid {one.process.pid}: {Path(one.model).name}, {one.base}, {one.device}")

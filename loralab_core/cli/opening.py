@@ -4,16 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from loralab_core import evaluation
-from loralab_core.errors import BadInput
 from loralab_core.lora import Adapter, LoadedModel, load
-from loralab_core.runs.directory import find_run
-from loralab_core.runs.result import newest_result
+from loralab_core.runs.result import find_adapter
 from loralab_core.text.packing import Windows
 
 
@@ -38,25 +35,8 @@ def open_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Adapter | No
         torch.set_num_threads(arguments.threads)
     with progress_bar("opening the model") as move:
         lm = load(arguments.model, arguments.base, arguments.device, lambda done, total, what: move(done, total))
-    adapter = lm.attach(adapter_directory(arguments.adapter)) if arguments.adapter else None
+    adapter = lm.attach(find_adapter(arguments.adapter)) if arguments.adapter else None
     return lm, adapter
-
-
-def adapter_directory(text: str) -> Path:
-    """A PEFT directory as it is; a run (path, id or `last`) means its adapter, or its last checkpoint's."""
-    path = Path(text).expanduser()
-    if (path / "adapter_config.json").is_file():
-        return path
-    if path.is_dir() and not (path / "run.json").is_file():
-        raise BadInput(f"{path} has no adapter_config.json, so it is not a PEFT adapter directory")
-    try:
-        run = find_run(text)
-    except BadInput:
-        raise BadInput(f"{text} is neither an adapter directory nor a run") from None
-    result = newest_result(run)
-    if result.kind == "model":
-        raise BadInput(f"{text} trained all weights and made no adapter; use --model {result.place} without --adapter")
-    return result.place
 
 
 def corpus_windows(arguments: argparse.Namespace, lm: LoadedModel) -> Windows:

@@ -153,13 +153,15 @@ def _require(values: dict[str, Any]) -> None:
 
 
 def absolute_paths(config: TrainConfig) -> TrainConfig:
-    """The engine has another working directory than the user."""
+    """The engine has another working directory than the user. BadInput if --from-adapter names no adapter."""
+    from loralab_core.runs.result import find_adapter
+
     model = os.path.expanduser(config.model)
     return msgspec.structs.replace(
         config,
         model=_absolute(model) if _is_path(model) else model,
         corpus=tuple(_absolute(one) for one in config.corpus),
-        from_adapter=_absolute(config.from_adapter) if config.from_adapter else None,
+        from_adapter=str(find_adapter(config.from_adapter)) if config.from_adapter else None,
         run_dir=_absolute(config.run_dir) if config.run_dir else None,
     )
 

@@ -31,12 +31,16 @@ def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.engines import connect_for, connect_to_run
     from loralab_core.cli.event_text import short_name
     from loralab_core.cli.train import leave, start_and_follow
+    from loralab_core.errors import BadInput
     from loralab_core.runs.directory import find_run
     from loralab_core.wire.messages import Resume, Started
 
     found = find_run(arguments.target)
     if living := connect_to_run(found):
         with living:
+            if arguments.steps is not None:
+                name = short_name(found)
+                raise BadInput(f"{name} is being trained; `loralab stop {name}` first, then --steps can change")
             say(f"{short_name(found)} is being trained already; following it")
             if arguments.detach:
                 return leave(Started(id=0, run=str(found.path), pid=living.engine.pid), arguments.json)

@@ -63,6 +63,12 @@ def resolve_base(asked: str, device: str, parameters: int) -> str:
     return "bf16" if parameters >= WORTH_BF16 and computes_bf16(device) else "fp32"
 
 
+def check_compute(asked: str) -> None:
+    """BadInput for a numeric class that has no kernels yet."""
+    if asked not in ("auto", "w4a16"):
+        raise BadInput(f"--compute {asked} comes with the 4-bit kernels; leave it at auto for now")
+
+
 def computes_bf16(device: str) -> bool:
     """Whether `device` (resolved) has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
     if device == "mps":

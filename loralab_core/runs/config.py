@@ -10,6 +10,7 @@ Positive = Annotated[int, msgspec.Meta(gt=0)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
 PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Window = Annotated[int, msgspec.Meta(ge=2)]  # the first token of a window is never predicted
 
 Base = Literal["auto", "fp32", "bf16", "nf4", "int4", "int8"]
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
@@ -35,7 +36,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dropout: Share = 0.0
     targets: str = "all"  # "all", "attention", "mlp", or module names separated by commas
 
-    seq_len: Positive | None = None  # tokens of a window; None: 512, or the model's context where that is shorter
+    seq_len: Window | None = None  # tokens of a window; None: 512, or the model's context where that is shorter
     batch: Positive = 8  # sequences per optimiser step
     micro_batch: Positive | None = None  # sequences per forward pass; None: as many as keep a pass short
     packing: bool = True

@@ -1,5 +1,6 @@
 """A run is a directory: where its files lie, how it is created, and how it is found again by what a user types."""
 
+import glob
 import re
 import secrets
 import shutil
@@ -83,7 +84,7 @@ def create_run(config: TrainConfig, asked: dict[str, Any] | None = None) -> RunD
 
 def _new_id(config: TrainConfig, created: float) -> str:
     """Month and day, what it is about, and four digits of chance: `1120-tinyshakespeare-3f2a`."""
-    about = config.name or Path(config.corpus[0] if config.corpus else "run").stem
+    about = config.name or _subject(config.corpus[0] if config.corpus else "run")
     slug = re.sub(r"[^a-z0-9]+", "-", about.lower()).strip("-")[:32] or "run"
     return f"{time.strftime('%m%d', time.localtime(created))}-{slug}-{secrets.token_hex(2)}"
 
@@ -105,6 +106,12 @@ def _never_began(run: RunDirectory) -> bool:
         failed = bool(events) and events[-1]["event"] == "failed" and run.record().prepared is None
         return failed and not any(path.exists() for path in kept)
     return False
+
+
+def _subject(corpus: str) -> str:
+    """A file's name without its ending; of a pattern the last folder that is spelled out."""
+    parts = [part for part in Path(corpus).parts if not glob.has_magic(part)]
+    return Path(parts[-1]).stem if parts else "run"
 
 
 def _make_empty(path: Path) -> None:

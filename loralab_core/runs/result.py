@@ -7,7 +7,7 @@ from typing import NamedTuple
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.files import write_directory_atomic
 from loralab_core.runs.checkpoints import TRAINING_STATE, latest_checkpoint
-from loralab_core.runs.directory import RunDirectory
+from loralab_core.runs.directory import RunDirectory, find_run
 from loralab_core.runs.events import read
 from loralab_core.runs.summary import ending
 
@@ -35,6 +35,23 @@ def newest_result(run: RunDirectory) -> Result:
             if (checkpoint.path / mark).is_file():
                 return Result(kind, checkpoint.path, checkpoint.step)
     raise BadInput(f"{run.path} has no result yet: its first checkpoint is still to come")
+
+
+def find_adapter(text: str) -> Path:
+    """A PEFT directory as it is; a run (path, id or `last`) means its newest adapter. BadInput for anything else."""
+    path = Path(text).expanduser().absolute()
+    if (path / MARKS["adapter"]).is_file():
+        return path
+    if path.is_dir() and not (path / "run.json").is_file():
+        raise BadInput(f"{path} is not an adapter: it has no {MARKS['adapter']}")
+    try:
+        run = find_run(text)
+    except BadInput:
+        raise BadInput(f"{text} is neither an adapter directory nor a run") from None
+    result = newest_result(run)
+    if result.kind == "model":
+        raise BadInput(f"{text} trained all weights and made no adapter; use --model {result.place} instead")
+    return result.place
 
 
 def export_result(run: RunDirectory, folder: Path) -> Result:

@@ -94,12 +94,20 @@ def planned_steps(record: RunRecord, events: Sequence[Event]) -> int | None:
 
 def _standing(run: RunDirectory, events: Sequence[Event]) -> dict[str, Any]:
     last = ending(events)
-    if last is not None:
+    if last is not None and not _claimed_since(run, last["time"]):
         return {"status": _ENDED[last["event"]], "why": last.get("why")}
     by = owner(run)
     if by is None:
         return {"status": "interrupted"}
     return {"status": "running", "host": None if by.is_here else by.host}
+
+
+def _claimed_since(run: RunDirectory, ended: float) -> bool:
+    """Whether a process took the run up again after it had ended: its model or corpus is being read."""
+    try:
+        return run.owner_path.stat().st_mtime > ended and owner(run) is not None
+    except OSError:
+        return False
 
 
 def _best(events: Sequence[Event]) -> dict[str, Any]:

@@ -24,10 +24,10 @@ OPTIMIZER, STATE = TRAINING_STATE
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-def write_checkpoint(trainer: Trainer, place: Path, validation_loss: float | None) -> str:
+def write_checkpoint(trainer: Trainer, place: Path) -> str:
     """A checkpoint that appears as a whole; returns why there is none where the disk refuses, else an empty text."""
     try:
-        write_directory_atomic(place, lambda path: save_checkpoint(trainer, path, validation_loss))
+        write_directory_atomic(place, lambda path: save_checkpoint(trainer, path))
     except (OSError, SafetensorError) as error:
         return _reason(error)
     return ""
@@ -49,7 +49,7 @@ def _reason(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def save_checkpoint(trainer: Trainer, directory: Path, validation_loss: float | None) -> None:
+def save_checkpoint(trainer: Trainer, directory: Path) -> None:
     """Fill `directory` (the caller makes it appear atomically). Raises OSError when the disk refuses."""
     save_weights(trainer, directory)
     moments = {
@@ -59,12 +59,7 @@ def save_checkpoint(trainer: Trainer, directory: Path, validation_loss: float | 
         for moment in MOMENTS
     }
     save_file(moments, directory / OPTIMIZER)
-    state = {
-        "step": trainer.step,
-        "tokens": trainer.tokens,
-        "seconds": trainer.seconds,
-        "validation_loss": validation_loss,
-    }
+    state = {"step": trainer.step, "tokens": trainer.tokens, "seconds": trainer.seconds}
     (directory / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 

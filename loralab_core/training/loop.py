@@ -65,7 +65,6 @@ class Training:
         self.stopping, self.why = False, ""
         self.trainer: Trainer | None = None
         self.clock: Clock | None = None
-        self.validation_loss: float | None = None
         self.unusable = 0
         self.told = False  # of the trouble that the event log has
         try:
@@ -187,15 +186,14 @@ class Training:
             yield TICK
         else:
             return
-        self.validation_loss = total / max(1, count)
-        yield self.log.append(eval_event(trainer.step, self.validation_loss))
+        yield self.log.append(eval_event(trainer.step, total / max(1, count)))
 
     def _save(self, trainer: Trainer) -> Events:
         """A checkpoint. A disk that refuses costs a warning, not the run; older checkpoints stay as they are."""
         place = checkpoint_path(self.run.checkpoints, trainer.step)
         if trainer.step == 0 or place.is_dir():
             return
-        if refusal := write_checkpoint(trainer, place, self.validation_loss):
+        if refusal := write_checkpoint(trainer, place):
             yield self._warning(
                 f"step {trainer.step}: no checkpoint could be written to {self.run.checkpoints} ({refusal}); "
                 f"training goes on, the next is due in {trainer.config.save_every} steps; free some space"

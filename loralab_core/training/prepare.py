@@ -11,6 +11,7 @@ import numpy as np
 
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.errors import BadInput
+from loralab_core.hardware.devices import check_compute
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.paths import cache_dir
 from loralab_core.runs.config import TrainConfig
@@ -40,6 +41,7 @@ def prepare_run(
     config: TrainConfig, lm: LoadedModel, cancelled: Callable[[], bool]
 ) -> Generator[Event, None, Prepared]:
     """Yields transient `tokenizing` events and TICKs, returns what the trainer needs. Raises BadInput and Cancelled."""
+    check_compute(config.compute)
     seq_len = _window(config, lm)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)
     training = pack(corpus.train, seq_len, config.packing, config.seed)

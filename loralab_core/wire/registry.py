@@ -4,9 +4,12 @@ The lock says whether an engine lives (the kernel drops it with the process, how
 its socket is. A record without a living process is stale: it is removed, with its socket, and said.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +19,8 @@ from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.files import write_atomic
 from loralab_core.paths import engines_dir, home, socket_dir
 from loralab_core.processes import Identity, identify
+
+YOUNG_S = 60.0
 
 
 class EngineRecord(msgspec.Struct, kw_only=True, frozen=True):
@@ -146,6 +151,20 @@ def clear_stale(key: str | None = None) -> list[str]:
                 f"its record was removed, its log is {log_path(record.key)}"
             )
     return said
+
+
+def clear_dead_sockets() -> None:
+    """Remove sockets nobody listens at, whichever home their engines had; young ones may be about to listen."""
+    for path in socket_dir().glob("*.sock"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > YOUNG_S and not _is_listening(path):
+                path.unlink()
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(str(path)) != errno.ECONNREFUSED
 
 
 def _all_records() -> list[EngineRecord]:

@@ -51,9 +51,12 @@ def test_set_reaches_every_setting_in_its_own_type() -> None:
 def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "m").mkdir()
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "adapter_config.json").write_text("{}")
     values, _ = gathered("--model", "m", "--corpus", "a.txt", "b/*.md", "--run-dir", "r", "--from-adapter", "f")
     assert values["model"] == str(tmp_path / "m") and values["run_dir"] == str(tmp_path / "r")
     assert values["corpus"] == [str(tmp_path / "a.txt"), str(tmp_path / "b/*.md")]
+    assert values["from_adapter"] == str(tmp_path / "f")
     assert gathered("--model", "owner/name")[0]["model"] == "owner/name"
 
 

@@ -21,6 +21,10 @@ def test_the_id_says_when_and_what() -> None:
     assert run.path.name == run.record().id
 
 
+def test_a_pattern_is_named_after_its_folder() -> None:
+    assert create_run(config("/notes/daily/**/*.md")).path.name.split("-")[1] == "daily"
+
+
 def test_runs_at_the_same_moment_get_different_ids() -> None:
     assert len({create_run(config()).path for _ in range(20)}) == 20
 

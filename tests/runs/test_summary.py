@@ -52,6 +52,14 @@ def test_resumed_after_its_end_and_killed_it_is_interrupted_again(run: RunDirect
     assert (found.status, found.step, found.steps) == ("interrupted", 3, 5)
 
 
+def test_taken_up_again_after_its_end_it_runs(run: RunDirectory) -> None:
+    """Also while its model is being read, before the first event says so."""
+    write(run, {"event": "prepared", "steps": 4}, *steps(1, 4), {"event": "done", "steps": 4})
+    assert summarise(run).status == "finished"
+    claim(run)
+    assert summarise(run).status == "running"
+
+
 def test_best_validation_among_what_still_counts(run: RunDirectory) -> None:
     def evaluated(step: int, loss: float) -> dict[str, Any]:
         return {"event": "eval", "step": step, "loss": loss, "perplexity": loss * 10}

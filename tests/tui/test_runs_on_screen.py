@@ -160,14 +160,14 @@ async def test_exporting_copies_the_adapter_and_names_the_place(
     async with app.run_test(size=(120, 40)) as pilot:
         await training(app, pilot, engine)
         await pilot.press("f8")
-        await until(pilot, lambda: any("nothing to export yet" in note for note in toasts(app)))
+        await until(pilot, lambda: any("no result yet" in note for note in toasts(app)))
         assert engine.run is not None
         _checkpoint(RunDirectory(Path(engine.run)))
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(app.focused, Input))
         app.screen.query_one(Input).value = str(tmp_path)
         await pilot.press("enter")
-        await until(pilot, lambda: "not empty" in str(app.screen.query_one("#said").render()))
+        await until(pilot, lambda: "exists already" in str(app.screen.query_one("#said").render()))
         app.screen.query_one(Input).value = str(target)
         await pilot.press("enter")
         await until(pilot, lambda: any(str(target) in note for note in toasts(app)))

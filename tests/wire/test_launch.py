@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from loralab_core.processes import Identity, identify
 from loralab_core.wire.client import Client
 from loralab_core.wire.launch import engine_command, ensure_engine
 from loralab_core.wire.registry import (
+    YOUNG_S,
+    clear_dead_sockets,
     clear_stale,
     describe,
     engine_key,
@@ -131,3 +135,21 @@ def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch
 def test_the_command_line_of_the_engine() -> None:
     words = " ".join(engine_command("k", "/m", "bf16", "cuda:0", "run")[1:])
     assert words == "-m loralab_core.engine --model /m --base bf16 --device cuda:0 --key k --mode run"
+
+
+def test_sockets_nobody_listens_at_are_swept_whoever_left_them() -> None:
+    paths = {name: socket_path(name) for name in ("dead-sweep", "young-sweep", "living-sweep")}
+    living = socket.socket(socket.AF_UNIX)
+    living.bind(str(paths["living-sweep"]))
+    living.listen()
+    for name in ("dead-sweep", "young-sweep"):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(paths[name]))
+    old = time.time() - 2 * YOUNG_S
+    for name in ("dead-sweep", "living-sweep"):
+        os.utime(paths[name], (old, old))
+    clear_dead_sockets()
+    assert {name for name, path in paths.items() if path.exists()} == {"young-sweep", "living-sweep"}
+    living.close()
+    for path in paths.values():
+        path.unlink(missing_ok=True)
