@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from machine import machine
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,6 +67,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
         client.ask(Shutdown(id=client.next_id()))
     first = [answer[0] for answer in answers]
     return {
+        "machine": machine(),
         "step_s": quiet,
         "first_token_s": {"median": statistics.median(first), "max": max(first)},
         "answer_tokens_per_s": statistics.median(answer[1] for answer in answers),

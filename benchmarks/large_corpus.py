@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import machine
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,6 +73,7 @@ def measure(arguments: argparse.Namespace, directory: Path) -> dict[str, object]
     )
     last = json.loads(done.stdout.splitlines()[-1])
     return {
+        "machine": machine(),
         "corpus": {"megabytes": corpus.stat().st_size / 1e6, "rows": rows},
         "show_and_tokenise": {"seconds": shown, "peak_memory_bytes": shown_peak},
         "train_5_steps_cached": {

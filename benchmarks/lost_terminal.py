@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import machine
+
 LIMIT_S = 300.0
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    report = {}
+    report: dict[str, object] = {"machine": machine()}
     for number in (signal.SIGSTOP, signal.SIGHUP, signal.SIGKILL):
         with tempfile.TemporaryDirectory() as home:
             report[number.name] = measure(arguments, number, Path(home))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from machine import machine
 
 SEQ_LEN, BATCH, LR = 256, 8, 2e-3
 
@@ -85,6 +86,7 @@ def compare(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:
         differences.append(abs(ours.loss - loss.item()))
     after = (our_validation(), their_validation())
     return {
+        "machine": machine(),
         "steps": arguments.steps,
         "held_out_windows": len(held_out),
         "validation_loss_before": {"loralab": before[0], "peft": before[1]},

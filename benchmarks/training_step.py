@@ -8,7 +8,6 @@ each in a process of its own, in turn, so that a machine that drifts drifts for 
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
@@ -17,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from machine import machine
 
 WARM_UP = 2
 
@@ -156,19 +157,12 @@ def peft(arguments: argparse.Namespace) -> Callable[[], float]:
 
 
 def summarise(found: dict[str, list[dict[str, float]]], arguments: argparse.Namespace) -> dict[str, object]:
-    import torch
-
     median = {
         peer: {key: statistics.median(result[key] for result in results) for key in results[0]}
         for peer, results in found.items()
     }
     return {
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "isa": torch.backends.cpu.get_cpu_capability(),
-            "threads": torch.get_num_threads(),
-            "torch": str(torch.__version__),
-        },
+        "machine": machine(),
         "shapes": f"{arguments.config.stem}, {arguments.batch} x {arguments.seq_len}, rank 8, bf16",
         **median,
         "speed_ratio": median["loralab"]["tokens_per_s"] / median["peft"]["tokens_per_s"],

@@ -68,12 +68,19 @@ def attention(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
     """q [batch, queries, heads, D], k and v [batch, keys, kv_heads, D] → [batch, queries, heads · D]."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     if plan.mask is not None or not plan.segments:
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=plan.mask, enable_gqa=True)
+        out = _all_at_once(q, k, v, plan.mask)
     elif q.device.type == "cpu":
         out = _SegmentAttention.apply(q, k, v, plan.segments)  # type: ignore[no-untyped-call]
     else:
         out = _by_segment(q, k, v, plan.segments)
     return out.transpose(1, 2).flatten(2)
+
+
+def _all_at_once(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """On a GPU no fast kernel takes a mask and shared key heads together, so there the heads are repeated first."""
+    if mask is not None and q.device.type != "cpu":
+        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:
