@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from loralab_core.errors import BadInput
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.loss import evaluate_windows
@@ -35,10 +34,7 @@ def corpus_windows(
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Windows:
     """All of the corpus in windows of `seq_len` (512, or the model's context where shorter). Raises BadInput."""
-    context = lm.model.config.context
-    if seq_len is not None and seq_len > context:
-        raise BadInput(f"--seq-len {seq_len} is longer than the {context} tokens this model was made for")
-    length = min(512, context) if seq_len is None else seq_len
+    length = lm.window(seq_len)
     prepared = prepare(corpus, lm.text(), seq_len=length, val=0.0, cache=cache_dir(), progress=progress)
     return pack(prepared.train, length)
 

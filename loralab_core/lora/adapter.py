@@ -58,10 +58,10 @@ class Adapter:
     def set_dropout_seed(self, seed: int | None) -> None:
         """Give every layer its own mask for this micro-batch; None switches dropout off."""
         for number, lora in enumerate(self.layers.values()):
-            lora.seed = None if seed is None or lora.dropout == 0.0 else _mix(seed, number)
+            lora.seed = None if seed is None or lora.dropout == 0.0 else counter_seed(seed, number)
 
 
-def _mix(*counters: int) -> int:
+def counter_seed(*counters: int) -> int:
     """A 63-bit seed that depends on every counter (splitmix64's finaliser, folded over them)."""
     state = 0
     for counter in counters:
@@ -70,9 +70,6 @@ def _mix(*counters: int) -> int:
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
         state ^= state >> 31
     return state >> 1
-
-
-counter_seed = _mix
 
 
 def projections(model: Decoder) -> Iterator[Linear]:

@@ -18,6 +18,8 @@ from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import Progress, load_decoder
 from loralab_core.text.tokenizer import Tokenizer
 
+DEFAULT_WINDOW = 512
+
 
 @dataclass
 class LoadedModel:
@@ -62,6 +64,13 @@ class LoadedModel:
             yield
         finally:
             use_adapter(self.model, self.adapters[self.current] if self.current is not None else None)
+
+    def window(self, seq_len: int | None) -> int:
+        """Tokens of a window: as asked, or 512, or the context where that is shorter. BadInput beyond the context."""
+        context = self.model.config.context
+        if seq_len is not None and seq_len > context:
+            raise BadInput(f"--seq-len {seq_len} is longer than the {context} tokens this model was made for")
+        return min(DEFAULT_WINDOW, context) if seq_len is None else seq_len
 
     def text(self) -> Tokenizer:
         """The tokenizer. Raises BadInput where the model directory has none."""

@@ -42,7 +42,7 @@ def prepare_run(
 ) -> Generator[Event, None, Prepared]:
     """Yields transient `tokenizing` events and TICKs, returns what the trainer needs. Raises BadInput and Cancelled."""
     check_compute(config.compute)
-    seq_len = _window(config, lm)
+    seq_len = lm.window(config.seq_len)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)
     training = pack(corpus.train, seq_len, config.packing, config.seed)
     if not len(training):
@@ -57,13 +57,6 @@ def prepare_run(
         steps=config.steps or max(1, math.ceil((config.epochs or 1.0) * len(training) / config.batch)),
     )
     return Prepared(decided, corpus, training, validation if len(validation) else None)
-
-
-def _window(config: TrainConfig, lm: LoadedModel) -> int:
-    context = lm.model.config.context
-    if config.seq_len is not None and config.seq_len > context:
-        raise BadInput(f"--seq-len {config.seq_len} is longer than the {context} tokens this model was made for")
-    return config.seq_len or min(512, context)
 
 
 def _micro_batch(config: TrainConfig, lm: LoadedModel, seq_len: int) -> int:
