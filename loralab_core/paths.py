@@ -5,16 +5,38 @@ import stat
 import tempfile
 from pathlib import Path
 
-from loralab_core.errors import LoraLabError
+from loralab_core.errors import BadInput, LoraLabError
+
+
+def expand_user(path: str | Path) -> Path:
+    """`path` with the home directory in place of ~. BadInput for the home of a user who does not exist.
+
+    Path.expanduser raises RuntimeError there; os.path.expanduser leaves the ~, which nobody means as a file's name.
+    """
+    expanded = os.path.expanduser(path)
+    user = expanded.partition("/")[0][1:]
+    if expanded.startswith("~") and " " not in user:  # a run may be called "~ half"
+        why = f"there is no user called {user} here" if user else "nothing says where your home directory is"
+        raise BadInput(f"{path} cannot be found: {why}; write the path in full, or ./{path} for one of that name")
+    return Path(expanded)
 
 
 def home() -> Path:
-    """LORALAB_HOME, or the platform's data directory for this user. Not created here."""
+    """LORALAB_HOME, or the platform's data directory for this user. Not created here. BadInput as expand_user."""
     if set_by_user := os.environ.get("LORALAB_HOME"):
-        return Path(set_by_user).expanduser().absolute()
+        return expand_user(set_by_user).absolute()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("loralab", appauthor=False))
+
+
+def config_dir() -> Path:
+    """What a user writes by hand: keys, themes. Beside everything else below LORALAB_HOME. Not created here."""
+    if os.environ.get("LORALAB_HOME"):
+        return home() / "config"
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("loralab", appauthor=False))
 
 
 def runs_dir() -> Path:

@@ -1,4 +1,4 @@
-"""From what a user calls a model (a directory, a Hub id, a Hub address) to a directory with its files."""
+"""From what a user calls a model (a directory, "pocket", a Hub id, a Hub address) to a directory with its files."""
 
 import os
 import re
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from loralab_core.catalog.pocket import NAME, POCKET
 from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.paths import expand_user
 
 FILES = (
     "config.json",
@@ -35,12 +37,17 @@ def resolve_model(text: str, progress: Callable[[int, int, str], None] | None = 
     """The model's directory, downloaded first if `text` names a Hub model that is not in the cache yet.
 
     `progress(done, total, what)` counts bytes; without it the download shows bars of its own on stderr.
+    The word "pocket" is the model that comes with LoRA Lab, unless a directory here is called so.
     Raises BadInput for what does not exist or is closed to this user, LoraLabError when the network fails.
     """
-    if os.path.isdir(path := os.path.expanduser(text)):
-        return Path(path).resolve()
+    if text.startswith("~"):
+        text = str(expand_user(text))
+    if os.path.isdir(text):
+        return Path(text).resolve()
+    if text == NAME:
+        return POCKET
     if (repository := hub_id(text)) is None:
-        raise BadInput(f"{text} is neither a directory nor a Hub id such as owner/name")
+        raise BadInput(f"{text} is neither a directory, nor a Hub id such as owner/name, nor the word {NAME}")
     return _download(repository, progress)
 
 

@@ -65,7 +65,7 @@ def _connect(arguments: argparse.Namespace, target: "RunDirectory | None") -> "C
 
     if target is None:
         return connect_for(_settings(arguments))
-    return connect_to_run(target) or connect_for(place_again(target), mode=target.record().id)
+    return connect_to_run(target) or connect_for(place_again(target), target.record().engine_mode)
 
 
 def _settings(arguments: argparse.Namespace) -> "TrainConfig":

@@ -100,7 +100,7 @@ class Conversation:
             if interrupts.count and not cancelled:
                 cancelled = True
                 self.client.send(Cancel(id=self.client.next_id(), target=id))
-            if isinstance(response, Loading) and response.done >= response.total:
+            if isinstance(response, Loading) and response.done >= response.total > 0:
                 say(f"{response.what}: {size(response.total)}")
             if getattr(response, "id", None) != id:
                 continue

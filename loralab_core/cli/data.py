@@ -26,26 +26,31 @@ def add_parser(subparsers: Any) -> None:
     show.add_argument("--rows", type=int, default=3, metavar="N", help="samples to show (default 3)")
     show.add_argument("--seq-len", type=int, default=512, metavar="N", help="window in tokens (default 512)")
     show.add_argument("--prompt-loss", action="store_true", help="train on the prompts of chats too")
+    show.add_argument("--val", type=float, default=0.0, metavar="FRACTION", help="share held out (default none)")
     show.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    show.add_argument("--stream", action="store_true", help="with --json: progress before it, one JSON object a line")
     show.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; raises BadInput for a corpus or model that cannot be used."""
     from loralab_core.catalog.hub import resolve_model
+    from loralab_core.errors import BadInput
     from loralab_core.paths import cache_dir
     from loralab_core.text.dataset import prepare
     from loralab_core.text.tokenizer import Tokenizer
 
+    if not 0 <= args.val < 1:
+        raise BadInput(f"--val {args.val:g} does not fit: it must be at least 0 and below 1")
     tokenizer = Tokenizer.load(resolve_model(args.model))
     corpus = prepare(
         args.corpus,
         tokenizer,
         seq_len=args.seq_len,
-        val=0.0,
+        val=args.val,
         cache=cache_dir(),
         prompt_loss=args.prompt_loss,
-        progress=_progress if sys.stderr.isatty() else None,
+        progress=_progress_lines if args.stream else _progress if sys.stderr.isatty() else None,
     )
     if args.json:
         print(_as_json(_facts(corpus, tokenizer, args)))
@@ -60,42 +65,17 @@ def _progress(event: dict[str, Any]) -> None:
     print(f"\rtokenising {share:4.0%}  {event['rows']:,} rows  {event['tokens']:,} tokens", end=end, file=sys.stderr)
 
 
-def _samples(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", count: int, seq_len: int) -> list[dict[str, Any]]:
-    """`count` rows spread evenly over the corpus, each as far as its first window goes."""
-    store = corpus.store
-    count = min(max(0, count), store.info.rows)
-    chosen = [index * store.info.rows // count for index in range(count)]
-    return [_sample(row, store, tokenizer, seq_len) for row in chosen]
-
-
-def _sample(row: int, store: Any, tokenizer: "Tokenizer", seq_len: int) -> dict[str, Any]:
-    start, end = int(store.offsets[row]), int(store.offsets[row + 1])
-    shown = slice(start, min(end, start + seq_len))
-    mask = store.mask[shown].tolist()
-    parts = _parts(store.ids[shown].tolist(), mask, tokenizer)
-    return {
-        "row": row + 1,
-        "tokens": end - start,
-        "shown_tokens": len(mask),
-        "trained_tokens": sum(mask[1:]),
-        "parts": parts,
-    }
-
-
-def _parts(ids: list[int], mask: list[int], tokenizer: "Tokenizer") -> list[dict[str, Any]]:
-    """Stretches of text that are trained or not. Decoded from the beginning each time, since a decoder treats the
-    first token of a text specially."""
-    borders = [0, *(i for i in range(1, len(mask)) if mask[i] != mask[i - 1]), len(mask)]
-    texts = [tokenizer.decode(ids[:border], skip_special=False) for border in borders]
-    return [
-        {"text": after[len(before) :], "trained": bool(mask[border])}
-        for border, before, after in zip(borders, texts, texts[1:], strict=False)
-    ]
+def _progress_lines(event: dict[str, Any]) -> None:
+    print(_as_json(event), flush=True)
 
 
 def _facts(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", args: argparse.Namespace) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from loralab_core.text.packing import pack
+    from loralab_core.text.showing import histogram, samples
+
+    windows = pack(corpus.train, args.seq_len)
     return {
         "format": corpus.format,
         "chat_template": "own" if tokenizer.has_template else "plain",
@@ -103,14 +83,21 @@ def _facts(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", args: argparse.Nam
         "fingerprint": corpus.fingerprint,
         "rows": corpus.rows,
         "skipped": corpus.skipped,
+        "first_skipped": corpus.store.info.first_skipped,
+        "refusal": corpus.store.info.refusal,
         "split": corpus.split,
         "cut": corpus.cut,
+        "dropped_pieces": corpus.dropped_pieces,
         "pieces": len(corpus.train),
+        "validation_pieces": len(corpus.validation),
+        "windows": len(windows),
+        "fill": round(windows.fill, 4),
         "seq_len": args.seq_len,
         "tokens": corpus.tokens,
         "trained_tokens": corpus.trained_tokens,
         "lengths": asdict(corpus.lengths),
-        "samples": _samples(corpus, tokenizer, args.rows, args.seq_len),
+        "histogram": asdict(histogram(corpus, args.seq_len)),
+        "samples": samples(corpus, tokenizer, args.rows, args.seq_len),
     }
 
 
@@ -121,11 +108,13 @@ def _as_json(facts: dict[str, Any]) -> str:
 
 
 def _print(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", args: argparse.Namespace) -> None:
+    from loralab_core.text.showing import samples
+
     print(f"format   {corpus.format}")
     for note in corpus.notes:
         print(f"note     {note}")
     print(f"mask     {_marked('trained', _coloured())} is trained, the rest is only read")
-    for sample in _samples(corpus, tokenizer, args.rows, args.seq_len):
+    for sample in samples(corpus, tokenizer, args.rows, args.seq_len):
         print(f"\n── row {sample['row']:,} · {_extent(sample)}")
         print("".join(_part_text(part) for part in sample["parts"]).rstrip())
     print()
@@ -134,8 +123,8 @@ def _print(corpus: "TokenizedCorpus", tokenizer: "Tokenizer", args: argparse.Nam
 
 def _extent(sample: dict[str, Any]) -> str:
     shown, tokens = sample["shown_tokens"], sample["tokens"]
-    part = f", the first {shown:,} shown" if shown < tokens else ""
-    return f"{tokens:,} tokens{part}, {sample['trained_tokens']:,} of them trained"
+    part = f", {shown:,} of them here (part {sample['piece']:,} of {sample['pieces']:,})" if shown < tokens else ""
+    return f"{tokens:,} tokens{part}, {sample['trained_tokens']:,} trained"
 
 
 def _part_text(part: dict[str, Any]) -> str:
@@ -160,9 +149,9 @@ def _print_statistics(corpus: "TokenizedCorpus", seq_len: int) -> None:
 
     lengths = corpus.lengths
     share = corpus.trained_tokens / max(1, corpus.tokens)
-    print(
-        f"rows     {corpus.rows:,} kept, {corpus.skipped:,} skipped; {len(corpus.train):,} pieces of ≤ {seq_len} tokens"
-    )
+    first = f" (the first: {corpus.store.info.first_skipped})" if corpus.store.info.first_skipped else ""
+    pieces = f"{len(corpus.train):,} pieces of ≤ {seq_len} tokens"
+    print(f"rows     {corpus.rows:,} kept, {corpus.skipped:,} skipped{first}; {pieces}")
     print(f"tokens   {corpus.tokens:,}, of them trained {corpus.trained_tokens:,} ({share:.0%})")
     print("lengths  " + "  ".join(f"{name} {value:,}" for name, value in lengths.quantiles.items()))
     print(f"         {lengths.edges[0]:,} {histogram_line(lengths.counts)} {lengths.edges[-1] - 1:,} tokens a row")

@@ -1,7 +1,6 @@
 """From a run or its settings to a connection with the engine it belongs to."""
 
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
@@ -33,12 +32,8 @@ def settle(config: TrainConfig) -> TrainConfig:
 
 
 def connect_for(config: TrainConfig, mode: str = "") -> Client:
-    """A connection to the engine for a settled `config`, started if need be.
-
-    Where all weights are trained the model cannot be shared, and the engine is this run's alone (`mode`).
-    """
-    key = (mode or secrets.token_hex(4)) if config.mode == "full" else ""
-    return Client(ensure_engine(config.model, config.base, config.device, mode=key, on_note=say))
+    """A connection to the engine for a settled `config`, started if need be. `mode`: a run's `engine_mode`."""
+    return Client(ensure_engine(config.model, config.base, config.device, mode=mode, on_note=say))
 
 
 def connect_to_run(run: RunDirectory) -> Client | None:

@@ -4,6 +4,8 @@ from loralab_core.cli.terminal import duration, number, size
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
 
+PROMPT_SHOWN, ANSWER_SHOWN = 40, 200  # characters
+
 
 def describe(event: Event) -> str | None:
     """A line, or a few, for an event worth it; None for steps and for what only matters to programs."""
@@ -51,6 +53,16 @@ def _eval(event: Event) -> str:
     return f"step {event.get('step', 0)}: validation loss {loss}, perplexity {perplexity}"
 
 
+def _sample(event: Event) -> str:
+    """A prompt and its answer in one line."""
+    prompt, text = (" ".join(str(event.get(key, "")).split()) for key in ("prompt", "text"))
+    return f"step {event.get('step', 0)}: {_cut(prompt, PROMPT_SHOWN)} → {_cut(text, ANSWER_SHOWN)}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _checkpoint(event: Event) -> str:
     return f"step {event.get('step', 0)}: checkpoint saved"
 
@@ -80,6 +92,7 @@ _DESCRIBERS = {
     "resumed": _resumed,
     "eval": _eval,
     "checkpoint": _checkpoint,
+    "sample": _sample,
     "changed": _changed,
     "warning": _warning,
     "done": _ended,

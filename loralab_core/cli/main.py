@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from loralab_core.errors import LoraLabError
+from loralab_core.errors import BadInput, LoraLabError
 
 COMMANDS = (
     "train",
@@ -20,6 +20,7 @@ COMMANDS = (
     "attach",
     "logs",
     "stop",
+    "change",
     "generate",
     "chat",
     "eval",
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    _check_text(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.version:
@@ -88,6 +90,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     code: int = given.run(given)
     return code
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """BadInput for bytes that are no UTF-8: run.json and the engine's messages can hold texts only."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"{word!r} is not UTF-8 text; write it anew, or rename the file") from None
 
 
 def _version() -> str:

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.paths import expand_user
 from loralab_core.runs.config import Base, Compute, Mode, Schedule, TrainConfig, config_from, config_to_dict
 
 _EXCLUSIVE = {"steps": "epochs", "epochs": "steps"}  # naming one takes back the other from a weaker source
 
+_LISTS = ("corpus", "prompts")  # a single one need not be written as a list
 _OPTIONAL = frozenset({"from_adapter", "name", "clip"})  # None means without, not "to be decided"
 
 
@@ -66,6 +68,8 @@ def _add_batch_options(parser: argparse.ArgumentParser) -> None:
     add("--schedule", choices=get_args(Schedule), help="how the learning rate moves")
     add("--warmup", type=int, metavar="N", help="steps until the peak learning rate")
     add("--val", type=float, metavar="FRACTION", help="share of the corpus held out for validation")
+    watched = {"action": "append", "dest": "prompts", "metavar": "TEXT"}
+    add("--watch", **watched, help="a prompt answered by the base and at every checkpoint (may be repeated)")
     add("--save-every", type=int, metavar="N", help="steps between checkpoints")
 
 
@@ -99,7 +103,9 @@ def gather(arguments: argparse.Namespace) -> Asked:
         values = {"model": "", "corpus": [], **values}
     else:
         _require(values)
-    values["corpus"] = [values["corpus"]] if isinstance(values["corpus"], str) else values["corpus"]
+    for name in _LISTS:
+        if isinstance(values.get(name), str):
+            values[name] = [values[name]]
     config = absolute_paths(config_from(values))
     return Asked(config, {key: sources.get(key, "default") for key in config_to_dict(config)})
 
@@ -141,7 +147,10 @@ def parse_set(pairs: list[str]) -> dict[str, Any]:
         if not found or not key:
             raise BadInput(f"--set {pair}: write it as key=value, for instance --set rank=16")
         name = key.strip().replace("-", "_")
-        settings[name] = value.split(",") if name == "corpus" else value
+        if name == "prompts":  # they hold commas
+            settings.setdefault(name, []).append(value)
+        else:
+            settings[name] = value.split(",") if name == "corpus" else value
     return settings
 
 
@@ -156,7 +165,7 @@ def absolute_paths(config: TrainConfig) -> TrainConfig:
     """The engine has another working directory than the user. BadInput if --from-adapter names no adapter."""
     from loralab_core.runs.result import find_adapter
 
-    model = os.path.expanduser(config.model)
+    model = str(expand_user(config.model)) if config.model.startswith("~") else config.model
     return msgspec.structs.replace(
         config,
         model=_absolute(model) if _is_path(model) else model,
@@ -171,7 +180,7 @@ def _is_path(model: str) -> bool:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    return os.path.abspath(expand_user(path))
 
 
 def print_config(asked: Asked, as_json: bool) -> str:

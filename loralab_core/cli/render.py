@@ -78,7 +78,9 @@ class PlainLines:
             say(describe_step(event, self._steps))
 
     def loading(self, done: int, total: int, what: str) -> None:
-        """Only where it takes a while."""
+        """Only where it takes a while, and not that it was abandoned."""
+        if not total:
+            return
         now = time.monotonic()
         self._shown = self._shown or now
         if now - self._shown >= PLAIN_EVERY_S:

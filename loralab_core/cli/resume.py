@@ -40,14 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
         with living:
             if arguments.steps is not None:
                 name = short_name(found)
-                raise BadInput(f"{name} is being trained; `loralab stop {name}` first, then --steps can change")
+                raise BadInput(
+                    f"{name} is being trained; `loralab change {name} --steps {arguments.steps}` does it now"
+                )
             say(f"{short_name(found)} is being trained already; following it")
             if arguments.detach:
                 return leave(Started(id=0, run=str(found.path), pid=living.engine.pid), arguments.json)
             return attach(found, living, arguments.json)
     for corpus in found.record().train_config().corpus:
         check_corpus(corpus)
-    with connect_for(place_again(found), mode=found.record().id) as client:
+    with connect_for(place_again(found), found.record().engine_mode) as client:
         request = Resume(id=client.next_id(), run=str(found.path), steps=arguments.steps)
         return start_and_follow(client, request, detach=arguments.detach, as_json=arguments.json)
 
@@ -56,11 +58,12 @@ def place_again(run: "RunDirectory") -> "TrainConfig":
     """The run's settings, checked against this computer. BadInput if its model or device is not here now."""
     import msgspec
 
+    from loralab_core.cli.checks import count_parameters, resolve_place
     from loralab_core.cli.engines import local_model
     from loralab_core.errors import BadInput
-    from loralab_core.hardware.devices import resolve_device
 
     config = run.record().train_config()
     if os.path.isabs(config.model) and not os.path.isdir(config.model):
         raise BadInput(f"the model of this run, {config.model}, is not there any more; put it back")
-    return msgspec.structs.replace(config, model=str(local_model(config.model)), device=resolve_device(config.device))
+    model = local_model(config.model)
+    return msgspec.structs.replace(resolve_place(config, count_parameters(model)), model=str(model))

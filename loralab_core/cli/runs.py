@@ -1,8 +1,7 @@
-"""`loralab runs`: list, show, delete and export runs."""
+"""`loralab runs`: list, show, rename, delete and export runs."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
@@ -14,12 +13,14 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
-    parser = subparsers.add_parser("runs", help="list, show, delete or export runs")
+    parser = subparsers.add_parser("runs", help="list, show, rename, delete or export runs")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=list_all, json=False)
     actions = parser.add_subparsers(metavar="ACTION")
     _action(actions, "list", "all runs, the newest first", list_all)
     _with_run(_action(actions, "show", "one run in detail", show))
+    rename_parser = _with_run(_action(actions, "rename", "give a run another name", rename))
+    rename_parser.add_argument("name", metavar="NAME", help="the new name; empty takes back the one it began with")
     delete_parser = _with_run(_action(actions, "delete", "remove a run and everything in it", delete))
     delete_parser.add_argument("--yes", action="store_true", help="do not ask")
     export_parser = _with_run(
@@ -59,11 +60,11 @@ def list_all(arguments: argparse.Namespace) -> int:
 def _print_table(summaries: "list[Summary]") -> None:
     from loralab_core.runs.summary import spark, thin
 
-    rows = [("RUN", "STATUS", "STEP", "LOSS", "VAL", "TIME", "DISK", "")]
+    rows = [("RUN", "NAME", "STATUS", "STEP", "LOSS", "VAL", "TIME", "DISK", "")]
     for one in summaries:
         step = f"{one.step}/{one.steps}" if one.steps else str(one.step)
         figures = (number(one.loss), number(one.val_loss), duration(one.seconds), size(one.disk_bytes))
-        rows.append((one.id, one.status, step, *figures, spark(thin(one.curve, 16))))
+        rows.append((one.id, one.name or "", one.status, step, *figures, spark(thin(one.curve, 16))))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -93,6 +94,7 @@ def _print_details(run: "RunDirectory", summary: "Summary") -> None:
     best = f"{number(summary.val_loss)} at step {summary.best_step}" if summary.val_loss is not None else "–"
     lines = {
         "run": summary.id,
+        "name": summary.name,
         "status": f"{summary.status}{f' on {summary.host}' if summary.host else ''}",
         "why": summary.why,
         "model": summary.model,
@@ -108,6 +110,19 @@ def _print_details(run: "RunDirectory", summary: "Summary") -> None:
     for key, value in lines.items():
         if value:
             print(f"{key:<12} {value}")
+
+
+def rename(arguments: argparse.Namespace) -> int:
+    from loralab_core.runs.directory import find_run
+    from loralab_core.runs.naming import rename_run
+
+    run = find_run(arguments.target)
+    name = rename_run(run, arguments.name)
+    if arguments.json:
+        print_json({"run": str(run.path), "name": name})
+    else:
+        say(f"{run.record().id} is now called {name}" if name else f"{run.record().id} has no name of its own any more")
+    return 0
 
 
 def delete(arguments: argparse.Namespace) -> int:
@@ -145,10 +160,11 @@ def _agreed(run: "RunDirectory") -> bool:
 
 
 def export(arguments: argparse.Namespace) -> int:
+    from loralab_core.paths import expand_user
     from loralab_core.runs.directory import find_run
     from loralab_core.runs.result import export_result
 
-    folder = Path(arguments.folder).expanduser().absolute()
+    folder = expand_user(arguments.folder).absolute()
     result = export_result(find_run(arguments.target), folder)
     if arguments.json:
         print_json({result.kind: str(folder), "step": result.step})

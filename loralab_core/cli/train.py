@@ -33,9 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from loralab_core.cli.engines import connect_for, settle
     from loralab_core.runs.config import config_to_dict
-    from loralab_core.wire.messages import Train
+    from loralab_core.runs.directory import create_run
+    from loralab_core.wire.messages import Resume, Train
 
     config = settle(asked.config)
+    if config.mode == "full":  # the run comes first, since its engine is called after it
+        made = create_run(config, asked.by_user)
+        with connect_for(config, made.record().engine_mode) as client:
+            begin = Resume(id=client.next_id(), run=str(made.path))
+            return start_and_follow(client, begin, detach=arguments.detach, as_json=arguments.json)
     with connect_for(config) as client:
         request = Train(id=client.next_id(), config=config_to_dict(config), asked=asked.by_user)
         return start_and_follow(client, request, detach=arguments.detach, as_json=arguments.json)

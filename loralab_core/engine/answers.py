@@ -2,19 +2,21 @@
 
 import json
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loralab_core.engine.base_model import NotRead
+from loralab_core.engine.refusal import refusal
 from loralab_core.engine.run_host import RunHost
 from loralab_core.engine.server import Connection, Server
-from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.errors import BadInput
 from loralab_core.inference.generate import Answer, prompt_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.lora.peft_files import CONFIG, load_adapter
+from loralab_core.paths import expand_user
 from loralab_core.runs.directory import RunDirectory, open_run
 from loralab_core.runs.result import newest_result
 from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
@@ -41,7 +43,8 @@ class Answers:
         runs: RunHost,
         hold: Callable[[Path], None] | None = None,
     ):
-        """`hold` is given where all weights are trained: it puts those of a model directory into the model."""
+        """`model` and `hold` may raise NotRead. `hold` is given where all weights are trained: it puts those of a
+        model directory into the model."""
         self.server, self.model, self.runs, self.hold = server, model, runs, hold
         self._queue: deque[Question] = deque()
         self._resident: dict[tuple[str, int], Adapter] = {}  # by directory and its time of writing
@@ -49,6 +52,11 @@ class Answers:
     @property
     def waiting(self) -> bool:
         return bool(self._queue)
+
+    @property
+    def speaking(self) -> bool:
+        """An answer is being given, so nobody needs to be waited for."""
+        return bool(self._queue) and self._queue[0].answer is not None
 
     @property
     def count(self) -> int:
@@ -84,8 +92,12 @@ class Answers:
                 if not self._one_token(question):
                     self._finish(question)
                     return
+            except NotRead:
+                return
             except Exception as error:
-                self._fail(question, error)
+                if question in self._queue:  # it is not where its end could not be told
+                    self._queue.remove(question)
+                self.server.send(question.client, refusal(question.request.id, error))
                 return
             if time.perf_counter() >= deadline or not self.server.inbox.empty():
                 return
@@ -127,30 +139,21 @@ class Answers:
         self._keep(question, reply)
         self.server.send(question.client, reply)
 
-    def _fail(self, question: Question, error: Exception) -> None:
-        if question in self._queue:
-            self._queue.remove(question)
-        if not isinstance(error, LoraLabError):
-            traceback.print_exception(error)
-        kind = "bad_input" if isinstance(error, BadInput) else "failed"
-        sentence = str(error) if isinstance(error, LoraLabError) else f"no answer: {type(error).__name__}: {error}"
-        self.server.send(question.client, Failed(id=question.request.id, sentence=sentence, kind=kind))  # type: ignore[arg-type]
-
     # ---- who speaks
 
     def _speaker(self, request: Generate, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
         """The adapter to answer with, and the step it is pinned to while it is being trained. Raises BadInput."""
-        training = self.runs.training
-        run = open_run(Path(request.run)) if request.run else training.run if training else None
+        if self.hold and request.speaker != "lora":
+            raise BadInput(
+                "all weights were trained, so there is no base beside them here, nor adapters of it; "
+                f"`loralab chat --model {lm.directory}` opens it"
+            )
         if request.speaker == "base":
-            if self.hold:
-                raise BadInput(
-                    "all weights were trained, so there is no base beside them here; "
-                    f"`loralab chat --model {lm.directory}` asks it"
-                )
             return None, None
         if request.speaker != "lora":
             return self._resident_adapter(Path(request.speaker), lm), None
+        training = self.runs.training
+        run = open_run(Path(request.run)) if request.run else training.run if training else None
         if run is None:
             raise BadInput("there is no run whose adapter could answer; train one or name an adapter directory")
         if training and training.run == run and training.trainer:
@@ -171,7 +174,7 @@ class Answers:
 
     def _resident_adapter(self, directory: Path, lm: LoadedModel) -> Adapter:
         """Read once and kept; read again when the directory was written anew."""
-        place = directory.expanduser().resolve()
+        place = expand_user(directory).resolve()
         written = (place / CONFIG).stat().st_mtime_ns if (place / CONFIG).is_file() else 0
         key = (str(place), written)
         adapter = self._resident.pop(key, None) or load_adapter(lm.model, place)

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from loralab_core.engine.base_model import NotRead
 from loralab_core.engine.server import Connection, Server
 from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.lora.loaded import LoadedModel
@@ -13,19 +14,22 @@ from loralab_core.runs.config import config_from
 from loralab_core.runs.directory import RunDirectory, create_run, open_run
 from loralab_core.runs.events import FINAL, Event, EventLog, read
 from loralab_core.runs.owner import claim, release
-from loralab_core.text.errors import Cancelled
 from loralab_core.training.loop import Training
-from loralab_core.training.prepare import TICK
+from loralab_core.training.report import so_far
 from loralab_core.training.start import check_resumable
-from loralab_core.wire.messages import Attach, Done, Pause, Resume, RunEvent, Started, Stop, Train
+from loralab_core.training.tick import TICK
+from loralab_core.wire.messages import Attach, Batch, Change, Done, Pause, Peek, Resume, RunEvent, Started, Stop, Train
 
 
 class RunHost:
     """At most one run at a time. `turn()` trains one micro-batch; everything else is quick."""
 
-    def __init__(self, server: Server, model: Callable[[], LoadedModel]):
-        """`model` opens the base for a run: as its files are now. It may raise Cancelled."""
-        self.server, self.model = server, model
+    def __init__(self, server: Server, model: Callable[[], LoadedModel], full: bool):
+        """`model` opens the base for a run: as its files are now. It may raise NotRead.
+
+        `full`: runs train all of its weights.
+        """
+        self.server, self.model, self.full = server, model, full
         self.training: Training | None = None
         self.paused = False
         self.last_turn_s = 0.0
@@ -50,14 +54,17 @@ class RunHost:
     # ---- requests
 
     def train(self, client: Connection, request: Train) -> None:
+        config = config_from(request.config)
+        self._expect_mode(config.mode)
         self._expect_free()
-        run = create_run(config_from(request.config), request.asked)
+        run = create_run(config, request.asked)
         self._begin(client, request.id, run, None)
 
     def resume(self, client: Connection, request: Resume) -> None:
         run = open_run(Path(request.run))
         if self.training and self.training.run == run:
             raise BadInput(f"{run.path} is being trained; `loralab attach {run.path}` follows it")
+        self._expect_mode(run.record().config.get("mode", "adapter"))
         self._expect_free()
         check_resumable(run, request.steps)  # refused here, nothing of the run is touched
         self._begin(client, request.id, run, request.steps)
@@ -69,6 +76,12 @@ class RunHost:
                 f"this model is being trained already, in {busy}: `loralab attach {busy}` follows that run, "
                 f"`loralab stop {busy}` ends it"
             )
+
+    def _expect_mode(self, mode: str) -> None:
+        """Who trains all weights changes them for everybody, so that is done in an engine of the run's own."""
+        if (mode == "full") != self.full:
+            holds, other = ("one run's own weights", "an adapter") if self.full else ("a shared model", "all weights")
+            raise BadInput(f"this engine holds {holds}; {other} must be trained in another one")
 
     def _begin(self, client: Connection, number: int, run: RunDirectory, steps: int | None) -> None:
         claim(run)
@@ -97,6 +110,20 @@ class RunHost:
             if self.training:
                 self._publish(self.training.note("paused" if request.paused else "continued"))
         self.server.send(client, Done(id=request.id))
+
+    def change(self, client: Connection, request: Change) -> None:
+        self._publish(self._training(request.run).change(request.steps, request.lr))
+        self.server.send(client, Done(id=request.id))
+
+    def peek(self, client: Connection, request: Peek) -> None:
+        step, rows = self._training(request.run).last_batch(request.rows)
+        self.server.send(client, Batch(id=request.id, step=step, rows=rows))
+
+    def _training(self, path: str) -> Training:
+        self._expect(path)
+        if self.training is None:
+            raise BadInput(f"{path} is still being prepared; wait for its first step")
+        return self.training
 
     def _expect(self, path: str) -> None:
         run = open_run(Path(path))
@@ -131,7 +158,7 @@ class RunHost:
     # ---- the run
 
     def turn(self) -> None:
-        """One micro-batch, one piece of an evaluation, or the reading of the model."""
+        """One micro-batch, or one piece of an evaluation."""
         if self.waiting:
             self._open(*self.waiting)
         if self.training is None or self.paused:
@@ -158,19 +185,19 @@ class RunHost:
             self._events = self.training.events()
             if self.paused:  # it was asked for before there was anything to hold
                 self._publish(self.training.note("paused"))
-        except Cancelled as error:
-            self._close_unstarted(run, "stopped", str(error))
+            self.waiting = None
+        except NotRead:
+            return
         except Exception as error:
             if not isinstance(error, LoraLabError):
                 traceback.print_exc()
             kind = error.kind if isinstance(error, LoraLabError) else "failed"
             self._close_unstarted(run, "failed", str(error), kind)
-        finally:
-            self.waiting = None
 
     def _close_unstarted(self, run: RunDirectory, kind: str, why: str, error_kind: str = "") -> None:
         """The last event of a run whose model could not even be read."""
-        event: Event = {"event": kind, "run": str(run.path), "adapter": None, "steps": 0, "tokens": 0, "seconds": 0.0}
+        adapter = str(run.adapter) if run.adapter.is_dir() else None
+        event: Event = {"event": kind, "run": str(run.path), "adapter": adapter, **so_far(run)}
         event |= {"peak_memory_bytes": 0, "why": why} | ({"kind": error_kind} if error_kind else {})
         try:
             log = EventLog(run.events_path)

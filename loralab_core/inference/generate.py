@@ -11,6 +11,7 @@ from loralab_core.inference.kv_cache import KVCache
 from loralab_core.inference.sampling import Sampler
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
+from loralab_core.text.system_turn import render_question
 from loralab_core.wire.messages import Sampling
 
 Finish = Literal["eos", "length", "context", "cancelled"]
@@ -24,7 +25,7 @@ def prompt_ids(
         raise BadInput("give either messages or a prompt")
     tokenizer = lm.text()
     if messages is not None:
-        ids = tokenizer.encode_chat(list(messages))
+        ids = tokenizer.encode(render_question(tokenizer, list(messages)), special=False)  # templates write their BOS
     else:
         # a BOS is wanted before the text, an EOS behind it would end the text that is to be continued
         ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt or "", special=False)]

@@ -53,13 +53,15 @@ def fill_decoder(model: Decoder, model_dir: Path, progress: Progress | None = No
     files = weight_files(model_dir)
     total, done = sum(file.stat().st_size for file in files), 0
     found: set[str] = set()
+    if progress:
+        progress(0, total, "reading the model")
     for file in files:
         for name, tensor in read_tensors(file, wanted.__contains__):
             _copy(tensor, wanted[name], name, file)
             found.add(name)
             done += tensor.numel() * tensor.element_size()
             if progress:
-                progress(min(done, total), total, f"reading {file.name}")
+                progress(min(done, total), total, "reading the model")
     if missing := sorted(set(wanted) - found):
         raise BadInput(
             f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "

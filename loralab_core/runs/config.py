@@ -59,6 +59,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     save_every: Positive = 50
     keep: Positive = 2  # newest checkpoints kept, beside the best one
 
+    prompts: tuple[str, ...] = ()  # answered by the base and at every checkpoint
+    prompt_tokens: Positive = 48  # of each answer, at most
+
     checkpoint_activations: bool = False  # recompute layers in the backward pass: less memory, a third more time
     seed: Natural = 0
     device: str = "auto"

@@ -1,6 +1,7 @@
 """A run is a directory: where its files lie, how it is created, and how it is found again by what a user types."""
 
 import glob
+import os
 import re
 import secrets
 import shutil
@@ -12,9 +13,10 @@ from typing import Any
 import msgspec
 
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
-from loralab_core.paths import runs_dir
+from loralab_core.paths import expand_user, runs_dir
 from loralab_core.runs.config import TrainConfig, config_to_dict
 from loralab_core.runs.events import read
+from loralab_core.runs.naming import given_name
 from loralab_core.runs.record import RunRecord, read_record, write_record
 
 
@@ -24,6 +26,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record_path = path / "run.json"
+        self.name_path = path / "name.txt"  # what the run was renamed to; run.json keeps the name it began with
         self.events_path = path / "events.jsonl"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
@@ -43,11 +46,14 @@ class RunDirectory:
         return hash(self.path)
 
     def record(self) -> RunRecord:
-        return read_record(self.record_path)
+        """As in run.json, under the name the run has now."""
+        record = read_record(self.record_path)
+        name = given_name(self.name_path)
+        return msgspec.structs.replace(record, name=name) if name else record
 
     def prepare(self, facts: dict[str, Any]) -> RunRecord:
         """Add what was resolved before step 1 to run.json. LoraLabError if that was done before: it is immutable."""
-        record = self.record()
+        record = read_record(self.record_path)
         if record.prepared is not None:
             raise LoraLabError(f"{self.record_path} is already complete; it never changes after step 1")
         complete = msgspec.structs.replace(record, prepared=facts)
@@ -57,7 +63,7 @@ class RunDirectory:
 
 def open_run(path: Path) -> RunDirectory:
     """The run at `path`. BadInput if it is none, with the reason."""
-    run = RunDirectory(path.expanduser().resolve())
+    run = RunDirectory(expand_user(path).resolve())
     run.record()
     return run
 
@@ -70,7 +76,7 @@ def create_run(config: TrainConfig, asked: dict[str, Any] | None = None) -> RunD
     """
     created = time.time()
     identifier = _new_id(config, created)
-    path = Path(config.run_dir).expanduser().absolute() if config.run_dir else runs_dir() / identifier
+    path = expand_user(config.run_dir).absolute() if config.run_dir else runs_dir() / identifier
     _make_empty(path)
     run = RunDirectory(path.resolve())
     record = RunRecord(
@@ -132,7 +138,7 @@ def _clear(run: RunDirectory) -> None:
     for link in _links(run):
         link.unlink()
     run.checkpoints.rmdir()
-    for path in (run.events_path, run.log_path, run.record_path):
+    for path in (run.events_path, run.log_path, run.name_path, run.record_path):
         path.unlink(missing_ok=True)
 
 
@@ -151,7 +157,7 @@ def _links(run: RunDirectory) -> list[Path]:
 def list_runs() -> list[tuple[RunDirectory, RunRecord]]:
     """Every readable run below LORALAB_HOME (and those linked from there), the oldest first."""
     found: dict[RunDirectory, RunRecord] = {}
-    for path in runs_dir().iterdir() if runs_dir().is_dir() else ():
+    for path in runs_dir().glob("[!.]*"):  # one that is being deleted has a dot
         run = RunDirectory(path.resolve())
         with suppress(BadInput):  # a damaged one is still reachable by its path, which says why
             found[run] = run.record()
@@ -159,29 +165,40 @@ def list_runs() -> list[tuple[RunDirectory, RunRecord]]:
 
 
 def find_run(text: str) -> RunDirectory:
-    """RUN as users write it: an id, a unique start of one, a path, or `last`. BadInput otherwise, with candidates."""
-    if "/" in text or text.startswith((".", "~")):
+    """RUN as users write it: an id, a name, a unique start of one, a path, or `last`. BadInput otherwise, with
+    candidates."""
+    is_path = "/" in text or text.startswith((".", "~"))
+    if is_path and os.path.exists(os.path.join(os.path.expanduser(text), "run.json")):
         return open_run(Path(text))
     runs = list_runs()
     if text == "last" and runs:
         return runs[-1][0]
-    names = {run: {record.id, run.path.name} for run, record in runs}
-    exact = [run for run in names if text in names[run]]
-    matching = exact or [run for run in names if any(name.startswith(text) for name in names[run])]
+    matching = [one for one in runs if text == one[1].name] if is_path else _matching(text, runs)
     if len(matching) == 1:
-        return matching[0]
-    if not matching and (Path(text) / "run.json").exists():
+        return matching[0][0]
+    if not matching and (is_path or (Path(text) / "run.json").exists()):
         return open_run(Path(text))
-    raise BadInput(_not_found(text, [record.id for run, record in runs if run in matching or not matching]))
+    candidates = [record.id for _, record in matching or runs]
+    raise BadInput(_not_found(text, candidates, bool(matching)))
 
 
-def _not_found(text: str, candidates: list[str]) -> str:
+def _matching(text: str, runs: list[tuple[RunDirectory, RunRecord]]) -> list[tuple[RunDirectory, RunRecord]]:
+    """Those with this id, else with this name, else with an id or a name that begins so."""
+    by_id = [one for one in runs if text in (one[1].id, one[0].path.name)]
+    by_name = [one for one in runs if text == one[1].name]
+    beginning = [
+        (run, record)
+        for run, record in runs
+        if any(name.startswith(text) for name in (record.id, run.path.name, record.name or ""))
+    ]
+    return by_id or by_name or beginning
+
+
+def _not_found(text: str, candidates: list[str], ambiguous: bool) -> str:
     if not candidates:
         return f"no run {text!r}: there are no runs in {runs_dir()} yet; `loralab train` makes one"
     shown = ", ".join(candidates[-5:][::-1])
-    if any(candidate.startswith(text) for candidate in candidates):
-        return f"run {text!r} is not unique: {shown}"
-    return f"no run is called {text!r}; the newest are {shown}"
+    return f"run {text!r} is not unique: {shown}" if ambiguous else f"no run is called {text!r}; the newest are {shown}"
 
 
 def delete_run(run: RunDirectory) -> None:

@@ -6,7 +6,7 @@ Readers trust nothing: a torn or damaged line is left out.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from loralab_core.errors import explain_os_error
 
 Event = dict[str, Any]
 
-VOIDED_BY_RESUME = frozenset({"step", "eval", "checkpoint"})
+VOIDED_BY_RESUME = frozenset({"step", "eval", "checkpoint", "sample"})
 FINAL = frozenset({"done", "stopped", "failed"})
+_NUMBERS = {"step": ("step", "time"), "eval": ("step",), "checkpoint": ("step",), "sample": ("step", "index")}
 _BLOCK = 1 << 16
+_PIECE = 1 << 20
 
 
 class EventLog:
@@ -93,16 +95,20 @@ class EventReader:
 
     def poll(self) -> list[Event]:
         """Complete events that came since the last call; empty if none, or if there is no file yet."""
+        return [event for piece in self.pieces() for event in piece]
+
+    def pieces(self) -> Iterator[list[Event]]:
+        """As `poll`, a part of the file at a time: a long history is never in memory as a whole."""
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._offset)
-                content = file.read()
+                rest = b""
+                while content := file.read(_PIECE):
+                    complete, newline, rest = (rest + content).rpartition(b"\n")
+                    self._offset += len(complete) + len(newline)
+                    yield [event for event in _decode(complete.splitlines()) if event["seq"] > self._since]
         except FileNotFoundError:
-            return []
-        complete = content.rfind(b"\n") + 1
-        self._offset += complete
-        events = _decode(content[:complete].splitlines())
-        return [event for event in events if event["seq"] > self._since]
+            return
 
 
 def read(path: Path, since_seq: int = 0) -> list[Event]:
@@ -111,7 +117,7 @@ def read(path: Path, since_seq: int = 0) -> list[Event]:
 
 
 def live(events: Iterable[Event]) -> list[Event]:
-    """The history that counts: `resumed{step: k}` voids the steps, evaluations and checkpoints above k before it."""
+    """The history that counts: `resumed{step: k}` voids what happened above step k before it."""
     kept: list[Event] = []
     for event in events:
         if event["event"] == "resumed":
@@ -128,9 +134,16 @@ def _decode(lines: Iterable[bytes]) -> list[Event]:
             event = msgspec.json.decode(line)
         except msgspec.DecodeError:
             continue
-        if isinstance(event, dict) and isinstance(event.get("seq"), int) and isinstance(event.get("event"), str):
+        if _is_event(event):
             found.append(event)
     return found
+
+
+def _is_event(line: Any) -> bool:
+    """Whether it says what readers rely on: any JSON may stand in a file."""
+    if not isinstance(line, dict) or not isinstance(line.get("seq"), int) or not isinstance(line.get("event"), str):
+        return False
+    return all(isinstance(line.get(field), int | float) for field in _NUMBERS.get(line["event"], ()))
 
 
 def _last_complete(handle: int) -> tuple[int, int]:

@@ -23,6 +23,11 @@ class RunRecord(msgspec.Struct, kw_only=True, frozen=True):
     prepared: dict[str, Any] | None = None  # added just before step 1: threads, isa, versions, fingerprints, steps
     format: int = FORMAT
 
+    @property
+    def engine_mode(self) -> str:
+        """What `ensure_engine` wants as `mode`: where all weights are trained, the run has an engine of its own."""
+        return self.id if self.config.get("mode") == "full" else ""
+
     def train_config(self) -> TrainConfig:
         """The settings, typed. Those of a newer version that this one does not know are left out."""
         known = {field.name for field in msgspec.structs.fields(TrainConfig)}

@@ -1,5 +1,6 @@
 """What a run has made so far, and copying it out of the run."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from loralab_core.files import write_directory_atomic
 from loralab_core.runs.checkpoints import TRAINING_STATE, latest_checkpoint
 from loralab_core.runs.directory import RunDirectory, find_run
 from loralab_core.runs.events import read
-from loralab_core.runs.summary import ending
+from loralab_core.runs.history import ending
 
 MARKS = {"adapter": "adapter_config.json", "model": "model.safetensors"}  # the file that tells what a directory holds
 
@@ -17,7 +18,7 @@ MARKS = {"adapter": "adapter_config.json", "model": "model.safetensors"}  # the 
 class Result(NamedTuple):
     kind: str  # "adapter" or "model"
     place: Path
-    step: int | None  # of the checkpoint it is from; None: the run's end
+    step: int | None  # it has learned for; None where the end of the run did not say
 
 
 def newest_result(run: RunDirectory) -> Result:
@@ -29,7 +30,7 @@ def newest_result(run: RunDirectory) -> Result:
     if ended is not None and ended["event"] != "failed":  # a failed one may have an older result beside its checkpoints
         for kind, place in (("model", run.model), ("adapter", run.adapter)):
             if place.is_dir():
-                return Result(kind, place, None)
+                return Result(kind, place, ended.get("steps"))
     if checkpoint := latest_checkpoint(run.checkpoints):
         for kind, mark in MARKS.items():
             if (checkpoint.path / mark).is_file():
@@ -39,7 +40,7 @@ def newest_result(run: RunDirectory) -> Result:
 
 def find_adapter(text: str) -> Path:
     """A PEFT directory as it is; a run (path, id or `last`) means its newest adapter. BadInput for anything else."""
-    path = Path(text).expanduser().absolute()
+    path = Path(os.path.expanduser(text)).absolute()  # a run's name may begin with ~
     if (path / MARKS["adapter"]).is_file():
         return path
     if path.is_dir() and not (path / "run.json").is_file():

@@ -1,17 +1,19 @@
 """A run in one line: how it stands, from its events and its owner alone."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from loralab_core.runs.checkpoints import validation_losses
 from loralab_core.runs.directory import RunDirectory
-from loralab_core.runs.events import FINAL, Event, live, read
+from loralab_core.runs.events import Event, EventReader
+from loralab_core.runs.history import History
 from loralab_core.runs.owner import owner
 from loralab_core.runs.record import RunRecord
 
+Loss = TypeVar("Loss", float, float | None)
 Status = Literal["running", "finished", "stopped", "failed", "interrupted"]
 _ENDED: dict[str, Status] = {"done": "finished", "stopped": "stopped", "failed": "failed"}
 _BARS = "▁▂▃▄▅▆▇█"
@@ -45,10 +47,15 @@ class Summary(msgspec.Struct, kw_only=True, frozen=True):
 
 def summarise(run: RunDirectory, record: RunRecord | None = None) -> Summary:
     """Raises BadInput if run.json cannot be read; everything else that is missing is simply not known."""
-    record = record or run.record()
-    events = live(read(run.events_path))
-    steps = [event for event in events if event["event"] == "step"]
-    losses = [event.get("loss") for event in steps]
+    history = History()
+    for events in EventReader(run.events_path).pieces():
+        history.fold(events)
+    return summary_of(run, record or run.record(), history)
+
+
+def summary_of(run: RunDirectory, record: RunRecord, history: History) -> Summary:
+    """`history`: all events of the run, folded."""
+    steps = history.planned or record.config.get("steps")
     return Summary(
         id=record.id,
         path=str(run.path),
@@ -57,49 +64,22 @@ def summarise(run: RunDirectory, record: RunRecord | None = None) -> Summary:
         model=str(record.config.get("model", "")),
         corpus=list(record.config.get("corpus", ())),
         mode=str(record.config.get("mode", "adapter")),
-        step=steps[-1]["step"] if steps else 0,
-        steps=planned_steps(record, events),
-        loss=losses[-1] if losses else None,
-        tokens=(steps[-1].get("tokens") or 0) if steps else 0,
-        seconds=_seconds(events),
+        steps=int(steps) if steps else None,
         disk_bytes=disk_bytes(run.path),
-        curve=thin(losses, CURVE_POINTS),
-        **_standing(run, events),
-        **_best(events),
+        curve=[None if math.isnan(loss) else loss for loss in thin(history.losses, CURVE_POINTS)],
+        **standing(run, history.end),
+        **history.figures(),
     )
 
 
-def status(run: RunDirectory, events: Sequence[Event]) -> Status:
-    """How `run` stands: ended as its last event says, running while its owner lives, interrupted otherwise."""
-    found: Status = _standing(run, events)["status"]
-    return found
-
-
-def ending(events: Sequence[Event]) -> Event | None:
-    """The event a run ended with, unless it was resumed since."""
-    for event in reversed(events):
-        if event["event"] in FINAL:
-            return event
-        if event["event"] in ("resumed", "step"):
-            return None
-    return None
-
-
-def planned_steps(record: RunRecord, events: Sequence[Event]) -> int | None:
-    """How many steps the run is to have: the newest word about it counts (a finished run can be extended)."""
-    said = [event["steps"] for event in events if event["event"] in ("prepared", "changed") and event.get("steps")]
-    known = said[-1] if said else record.config.get("steps")
-    return int(known) if known else None
-
-
-def _standing(run: RunDirectory, events: Sequence[Event]) -> dict[str, Any]:
-    last = ending(events)
-    if last is not None and not _claimed_since(run, last["time"]):
-        return {"status": _ENDED[last["event"]], "why": last.get("why")}
+def standing(run: RunDirectory, end: Event | None) -> dict[str, Any]:
+    """`status`, `why` and `host`: as the event it ended with says, running while its owner lives, else interrupted."""
+    if end is not None and not _claimed_since(run, end["time"]):
+        return {"status": _ENDED[end["event"]], "why": end.get("why"), "host": None}
     by = owner(run)
     if by is None:
-        return {"status": "interrupted"}
-    return {"status": "running", "host": None if by.is_here else by.host}
+        return {"status": "interrupted", "why": None, "host": None}
+    return {"status": "running", "why": None, "host": None if by.is_here else by.host}
 
 
 def _claimed_since(run: RunDirectory, ended: float) -> bool:
@@ -108,29 +88,6 @@ def _claimed_since(run: RunDirectory, ended: float) -> bool:
         return run.owner_path.stat().st_mtime > ended and owner(run) is not None
     except OSError:
         return False
-
-
-def _best(events: Sequence[Event]) -> dict[str, Any]:
-    losses = validation_losses(events)
-    if not losses:
-        return {}
-    step = min(losses, key=lambda one: losses[one])
-    perplexities = {event["step"]: event.get("perplexity") for event in events if event["event"] == "eval"}
-    return {"best_step": step, "val_loss": losses[step], "val_perplexity": perplexities[step]}
-
-
-def _seconds(events: Sequence[Event]) -> float:
-    last = ending(events)
-    if last is not None and last.get("seconds"):
-        return float(last["seconds"])
-    total, before = 0.0, None
-    for event in events:
-        if event["event"] == "step":
-            total += event["time"] - before if before else 0.0
-            before = event["time"]
-        elif event["event"] == "resumed":
-            before = None
-    return total
 
 
 def disk_bytes(path: Path) -> int:
@@ -144,7 +101,7 @@ def disk_bytes(path: Path) -> int:
     return total
 
 
-def thin(values: Sequence[float | None], points: int) -> list[float | None]:
+def thin(values: Sequence[Loss], points: int) -> list[Loss]:
     """At most `points` of `values`, evenly spaced, the last one among them."""
     if len(values) <= points:
         return list(values)

@@ -19,8 +19,7 @@ import jinja2.sandbox
 import jinja2.utils
 
 from loralab_core.errors import BadInput
-
-Message = dict[str, Any]
+from loralab_core.text.turns import Message
 
 # Each turn begins on its own line, so that a prompt ends in a newline rather than in a space that would have to merge
 # with the first word of the answer.

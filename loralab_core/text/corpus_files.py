@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.paths import expand_user
 
 READABLE = (".txt", ".md", ".jsonl", ".json")
 _KINDS = "a .txt, .md, .jsonl or .json file"
@@ -24,7 +25,7 @@ def expand(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _expand_one(given: str) -> list[Path]:
-    path = Path(given).expanduser()
+    path = expand_user(given)
     if path.is_dir():
         return _inside(path)
     if path.exists():

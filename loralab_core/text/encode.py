@@ -12,11 +12,11 @@ import numpy.typing as npt
 import tokenizers
 
 from loralab_core.errors import BadInput
-from loralab_core.text.chat_template import Message
 from loralab_core.text.chunks import Chunk, Chunker
 from loralab_core.text.samples import ChatSample, Sample, TextSample
 from loralab_core.text.spans import Span, assistant_spans, speaks
 from loralab_core.text.tokenizer import Tokenizer
+from loralab_core.text.turns import Message
 
 Mask = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.uint32]

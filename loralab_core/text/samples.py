@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from loralab_core.errors import BadInput
-from loralab_core.text.chat_template import Message
 from loralab_core.text.formats import Format
 from loralab_core.text.readers import RawRow
+from loralab_core.text.turns import Message
 
 _ROLES = {
     "human": "user",
@@ -97,6 +97,8 @@ def _message(turn: dict[str, Any]) -> Message:
         raise _Misfit("has a message without a 'role'")
     message = {**turn, "role": "system" if turn["role"] == "developer" else turn["role"]}
     message.pop("loss_weight", None)
+    if not isinstance(message.get("tool_calls") or [], list):
+        raise _Misfit("has a message whose 'tool_calls' is not a list")
     message["content"] = _content(turn.get("content"))
     return message
 

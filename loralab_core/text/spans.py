@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from loralab_core.errors import BadInput
-from loralab_core.text.chat_template import ChatTemplate, Message
+from loralab_core.text.chat_template import ChatTemplate
+from loralab_core.text.turns import Message
 
 Span = tuple[int, int]
 

@@ -46,6 +46,7 @@ class TokenStoreInfo(msgspec.Struct, kw_only=True, frozen=True):
     skipped: int = 0
     refused: int = 0
     refusal: str = ""
+    first_skipped: str = ""  # "line 7 of corpus.jsonl"
     format: str = ""
     notes: tuple[str, ...] = ()
 

@@ -25,11 +25,15 @@ Report = Callable[[int, int, int], None]  # done bytes, rows, tokens
 
 
 class _Item(NamedTuple):
-    """A segment with where it came from. A row that gives no segment comes as None, to be counted."""
+    """A segment with where it came from. A row that gives no segment comes as None, to be counted.
+
+    `where`: "line 7 of corpus.jsonl"; empty for the documents of text files.
+    """
 
     segment: Segment | None
     kind: RowKind
     done: int
+    where: str = ""
 
 
 @dataclass
@@ -38,6 +42,11 @@ class _Tally:
 
     formats: dict[Format, list[int]] = field(default_factory=dict)
     skipped: int = 0
+    first_skipped: str = ""
+
+    def skip(self, where: str) -> None:
+        self.skipped += 1
+        self.first_skipped = self.first_skipped or where
 
 
 def tokenize_files(
@@ -67,6 +76,7 @@ def tokenize_files(
         skipped=tally.skipped,
         refused=encoder.refused,
         refusal=encoder.refusal,
+        first_skipped=tally.first_skipped,
         format=_in_words(tally),
         notes=_notes(tokenizer, encoder, tally),
     )
@@ -99,11 +109,10 @@ def _row_items(file: Path, encoder: Encoder, tally: _Tally) -> Iterator[_Item]:
     kind = RowKind.TEXT if format.kind == "text" else RowKind.CHAT
     for row in rows:
         counts[0] += 1
-        segments = list(encoder.segments(sample_of(row, format, file)))
-        if not segments:
-            yield _Item(None, kind, row.end)
-        for segment in segments:
-            yield _Item(segment, kind, row.end)
+        where = f"{row.where} of {file.name}"
+        segments: list[Segment | None] = list(encoder.segments(sample_of(row, format, file)))
+        for segment in segments or [None]:
+            yield _Item(segment, kind, row.end, where)
 
 
 def _batches(items: Iterator[_Item]) -> Iterator[list[_Item]]:
@@ -130,21 +139,21 @@ class _Rows:
 
     def add(self, batch: Sequence[_Item], encoded: Sequence[tuple[Ids, Mask]]) -> None:
         results = iter(encoded)
-        for segment, kind, _ in batch:
+        for segment, kind, _, where in batch:
             if segment is None:
-                self._tally.skipped += 1
+                self._tally.skip(where)
                 continue
             self._parts.append(next(results))
             self._segments.append(segment)
             if segment.closes:
-                self._write(kind)
+                self._write(kind, where)
 
-    def _write(self, kind: RowKind) -> None:
+    def _write(self, kind: RowKind, where: str) -> None:
         ids, mask = self._parts[0] if len(self._parts) == 1 else _joined(self._parts)
         if mask[1:].any():
             self._writer.add(ids, mask, row_hash(self._segments), kind)
         else:
-            self._tally.skipped += 1
+            self._tally.skip(where)
         self._parts, self._segments = [], []
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import tokenizers
 
 from loralab_core.errors import BadInput
-from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Message, Rendered
+from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Rendered
 from loralab_core.text.detokenize import TextStream, byte_token_ids
 from loralab_core.text.tokenizer_files import TokenizerFiles, read_tokenizer_files
+from loralab_core.text.turns import Message
 
 _PROBE = "a"
 _PLAIN_NOTE = "this model has no chat template; a plain one is used (User: … Assistant: …)"
@@ -130,6 +131,11 @@ class Tokenizer:
             return None
         first = self.encode(rest, special=False)[:1]
         return first[0] if first and first[0] in self.special_ids else None
+
+    @property
+    def ends_turns(self) -> bool:
+        """Whether the model was taught to end an answer as its template does: then it is one for chats."""
+        return self.has_template and self.turn_end_id is not None and self.turn_end_id in (self.eos_id, *self._end_ids)
 
     @cached_property
     def special_ids(self) -> frozenset[int]:

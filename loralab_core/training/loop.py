@@ -5,25 +5,27 @@ so that its driver can answer a question, look at the clock or ask for a stop. W
 has no owner any more: who reads it may resume the run at once.
 """
 
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Generator
 
-from loralab_core.errors import LoraLabError, explain_os_error
-from loralab_core.lora.loaded import LoadedModel, load
-from loralab_core.models.loss import evaluate_windows
+from loralab_core.errors import BadInput, LoraLabError, explain_os_error
+from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
-from loralab_core.runs.config import TrainConfig
-from loralab_core.runs.directory import RunDirectory, create_run
+from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event, EventLog, live, read
 from loralab_core.runs.owner import claim, release
 from loralab_core.text.errors import Cancelled
 from loralab_core.training.checkpoint import write_checkpoint, write_result
 from loralab_core.training.environment import set_up_arithmetic
 from loralab_core.training.memory import reset_peak
-from loralab_core.training.prepare import TICK, Prepared, prepare_run
-from loralab_core.training.report import Clock, eval_event, explain, final_event, prepared_event, step_event
+from loralab_core.training.peek import Row, last_batch
+from loralab_core.training.prepare import Prepared, prepare_run
+from loralab_core.training.prompts import Prompts, answer
+from loralab_core.training.report import Clock, explain, final_event, prepared_event, step_event
 from loralab_core.training.start import (
     as_started_from,
-    check_resumable,
+    check_change,
+    check_opened,
     check_steps,
     check_unchanged,
     continuation,
@@ -31,28 +33,13 @@ from loralab_core.training.start import (
     record_prepared,
     settings,
 )
+from loralab_core.training.tick import TICK
 from loralab_core.training.trainer import StepResult, Trainer
+from loralab_core.training.validate import validate
 
 UNUSABLE_STEPS = 10  # steps in a row without a finite gradient after which going on makes no sense
 
 Events = Generator[Event, None, None]
-
-
-def train(config: TrainConfig) -> Iterator[Event]:
-    """Train in this process, in a new run directory; yields its events, the last being done, stopped or failed.
-
-    Raises BadInput or LoraLabError after a failed event.
-    """
-    lm = load(config.model, config.base, config.device)
-    yield from (event for event in Training(create_run(config), lm).events() if event is not TICK)
-
-
-def resume(run: RunDirectory, steps: int | None = None) -> Iterator[Event]:
-    """Go on from the last checkpoint in this process, to `steps` where given. Yields and raises as `train` does."""
-    check_resumable(run, steps)
-    config, _ = settings(run)
-    lm = load(config.model, config.base, config.device)
-    yield from (event for event in Training(run, lm, extend_to=steps).events() if event is not TICK)
 
 
 class Training:
@@ -86,6 +73,21 @@ class Training:
             self.clock.go_on()  # a pause is no part of what a step takes
         return self.log.append({"event": kind, "at_step": self.step})
 
+    def change(self, steps: int | None, lr: float | None) -> Event:
+        """Another length or highest learning rate from the next step on. Raises BadInput."""
+        trainer = check_change(self.run, self.trainer, steps, lr)
+        wanted = {key: value for key, value in (("steps", steps), ("lr", lr)) if value is not None}
+        event = self.log.append({"event": "changed", "at_step": trainer.step, **wanted})  # first: resuming reads it
+        self.log.sync()  # as a checkpoint is, which the change may be part of
+        trainer.course.change(trainer.step, steps, lr)
+        return event
+
+    def last_batch(self, rows: int) -> tuple[int, list[Row]]:
+        """The step trained last and its first `rows` windows. Raises BadInput before there is one."""
+        if self.trainer is None or self.step == 0:
+            raise BadInput(f"{self.run.path} has not trained a batch yet; ask again after its first step")
+        return self.step, last_batch(self.trainer, self.lm.text(), rows)
+
     def events(self) -> Events:
         """Everything from here to the end of the run. A failure is an event first and is raised then."""
         failure: Exception | None = None
@@ -96,7 +98,7 @@ class Training:
         except Exception as error:
             failure = error
             kind = error.kind if isinstance(error, LoraLabError) else "failed"
-            last = self.log.append({**self._last("failed", explain(error, self.run)), "kind": kind})
+            last = self._final("failed", explain(error, self.run), kind=kind)
         finally:
             self.log.close()
             release(self.run)
@@ -108,20 +110,24 @@ class Training:
         """Returns the last event."""
         past = live(read(self.run.events_path))
         config, before = settings(self.run)
-        config = config if before else as_started_from(config)
+        if not before:
+            config = as_started_from(config)
+            check_opened(config, self.lm)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
         check_unchanged(config, before, self.lm.directory, self.run)
-        prepared = yield from prepare_run(config, self.lm, lambda: self.stopping)
+        prepared = yield from prepare_run(config, self.lm, lambda: self.stopping, before.get("prompts_as"))
         if not before:
             record_prepared(self.run, prepared, self.lm)
         self.trainer = trainer = make_trainer(prepared, self.lm, self.run, past)
         check_steps(self.run, self.extend_to, trainer.step)
+        prepared.prompts.skip(past, trainer.step)
         reset_peak(self.lm.device)
         for event in continuation(trainer, past, before, self.extend_to):
             yield self.log.append(event)
         yield self.log.append(prepared_event(trainer, prepared))
         if trainer.step == 0:
             yield from self._evaluate(trainer, prepared)
+        yield from self._sample(trainer, prepared.prompts)
         yield from self._steps(trainer, prepared)
         write_result(trainer, self.run)
         ended = "done" if trainer.step >= trainer.steps else "stopped"
@@ -143,6 +149,7 @@ class Training:
                 yield from self._evaluate(trainer, prepared)
             if last or trainer.step % config.save_every == 0:
                 yield from self._save(trainer)
+                yield from self._sample(trainer, prepared.prompts)
         if self.stopping:
             yield from self._save(trainer)
 
@@ -162,7 +169,7 @@ class Training:
         if self.unusable >= UNUSABLE_STEPS:
             raise LoraLabError(
                 f"{UNUSABLE_STEPS} steps in a row had no finite gradient; start again with a lower --lr than "
-                f"{trainer.config.lr:g}"
+                f"{trainer.course.lr_at(trainer.step):g}"
             )
 
     def _watch_log(self) -> Events:
@@ -172,21 +179,16 @@ class Training:
         self.told = bool(self.log.trouble)
 
     def _evaluate(self, trainer: Trainer, prepared: Prepared) -> Events:
-        """Mean loss over the held-out windows, the same ones each time."""
-        if prepared.validation is None:
-            return
-        total, count, micro = 0.0, 0, prepared.config.micro_batch or 1
-        pieces = evaluate_windows(self.lm.model, prepared.validation, prepared.validation_indices, micro)
-        while not self.stopping:
-            with self.lm.using(trainer.adapter):
-                piece = next(pieces, None)
-            if piece is None:
-                break
-            total, count = total + piece[0], count + piece[1]
-            yield TICK
-        else:
-            return
-        yield self.log.append(eval_event(trainer.step, total / max(1, count)))
+        for event in validate(self.lm, trainer, prepared, lambda: self.stopping):
+            yield event if event is TICK else self.log.append(event)
+
+    def _sample(self, trainer: Trainer, prompts: Prompts) -> Events:
+        """Every prompt answered once at this step, by the adapter as it is now."""
+        began = time.perf_counter()
+        for event in answer(self.lm, trainer.adapter, prompts, trainer.step, lambda: self.stopping):
+            yield event if event is TICK else self.log.append(event)
+        if self.clock:
+            self.clock.leave_out(began)
 
     def _save(self, trainer: Trainer) -> Events:
         """A checkpoint. A disk that refuses costs a warning, not the run; older checkpoints stay as they are."""
@@ -209,8 +211,5 @@ class Training:
     def _warning(self, sentence: str) -> Event:
         return self.log.append({"event": "warning", "sentence": sentence})
 
-    def _final(self, kind: str, why: str) -> Event:
-        return self.log.append(self._last(kind, why))
-
-    def _last(self, kind: str, why: str) -> Event:
-        return final_event(kind, self.run, self.trainer, self.lm.device, why)
+    def _final(self, ending: str, why: str, **more: str) -> Event:
+        return self.log.append({**final_event(ending, self.run, self.trainer, self.lm.device, why), **more})

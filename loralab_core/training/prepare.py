@@ -18,8 +18,9 @@ from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.events import Event
 from loralab_core.text.dataset import TokenizedCorpus, prepare
 from loralab_core.text.packing import Windows, pack
+from loralab_core.training.prompts import Form, Prompts, prepare_prompts
+from loralab_core.training.tick import TICK
 
-TICK: Event = {"event": "tick"}  # time for the driver to do something else; like "tokenizing" it is not written down
 PASS_TOKENS = 2048  # tokens of one forward pass of a 135M model: about a second on two cores, so that chat is prompt
 EVAL_WINDOWS = 128  # a validation costs no more than this many windows, the same ones every time
 
@@ -30,6 +31,7 @@ class Prepared:
     corpus: TokenizedCorpus
     training: Windows
     validation: Windows | None
+    prompts: Prompts
 
     @property
     def validation_indices(self) -> np.ndarray:
@@ -38,11 +40,15 @@ class Prepared:
 
 
 def prepare_run(
-    config: TrainConfig, lm: LoadedModel, cancelled: Callable[[], bool]
+    config: TrainConfig, lm: LoadedModel, cancelled: Callable[[], bool], form: Form | None = None
 ) -> Generator[Event, None, Prepared]:
-    """Yields transient `tokenizing` events and TICKs, returns what the trainer needs. Raises BadInput and Cancelled."""
+    """Yields transient `tokenizing` events and TICKs, returns what the trainer needs. Raises BadInput and Cancelled.
+
+    `form`: how prompts were asked in an earlier sitting.
+    """
     check_compute(config.compute)
     seq_len = lm.window(config.seq_len)
+    prompts = prepare_prompts(config, lm, form)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)
     training = pack(corpus.train, seq_len, config.packing, config.seed)
     if not len(training):
@@ -56,7 +62,7 @@ def prepare_run(
         micro_batch=config.micro_batch or _micro_batch(config, lm, seq_len),
         steps=config.steps or max(1, math.ceil((config.epochs or 1.0) * len(training) / config.batch)),
     )
-    return Prepared(decided, corpus, training, validation if len(validation) else None)
+    return Prepared(decided, corpus, training, validation if len(validation) else None, prompts)
 
 
 def _micro_batch(config: TrainConfig, lm: LoadedModel, seq_len: int) -> int:

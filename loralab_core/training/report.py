@@ -1,15 +1,20 @@
 """The events of a run: what each says of the trainer at that moment. Units are the contract's (docs/runs.md)."""
 
+import json
 import math
 import time
 import traceback
+from contextlib import suppress
+from typing import Any
 
 import torch
 
 from loralab_core.errors import LoraLabError
+from loralab_core.runs.checkpoints import latest_checkpoint
 from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
+from loralab_core.training.checkpoint import STATE
 from loralab_core.training.memory import peak_bytes
 from loralab_core.training.prepare import Prepared
 from loralab_core.training.trainer import StepResult, Trainer
@@ -29,6 +34,11 @@ class Clock:
         """The step under way is timed from now on."""
         self.last = time.perf_counter()
 
+    def leave_out(self, began: float) -> None:
+        """What was done since `began` is no part of the step under way."""
+        now = time.perf_counter()
+        self.last = min(now, self.last + now - began)  # now: where a pause was left out already
+
     def tick(self) -> None:
         now = time.perf_counter()
         share = SMOOTHING if self.step_seconds else 0.0
@@ -38,18 +48,19 @@ class Clock:
 
 
 def step_event(trainer: Trainer, result: StepResult, clock: Clock) -> Event:
-    positions = trainer.config.batch * (trainer.config.seq_len or 1)
+    batch = trainer.config.batch
     return {
         "event": "step",
         "step": trainer.step,
         "loss": result.loss,
+        "epoch": trainer.step * batch / len(trainer.windows),
         "tokens": trainer.tokens,
         "tokens_per_s": result.tokens / result.seconds,
         "lr": result.lr,
         "eta_s": clock.step_seconds * (trainer.steps - trainer.step),
         "memory_bytes": peak_bytes(trainer.lm.device),
         "grad_norm": result.grad_norm,
-        "fill": result.tokens / positions,
+        "fill": result.tokens / (batch * (trainer.config.seq_len or 1)),
     }
 
 
@@ -88,14 +99,26 @@ def final_event(kind: str, run: RunDirectory, trainer: Trainer | None, device: t
         "event": kind,
         "run": str(run.path),
         "adapter": str(run.adapter) if run.adapter.is_dir() else None,
-        "steps": trainer.step if trainer else 0,
-        "tokens": trainer.tokens if trainer else 0,
-        "seconds": trainer.seconds if trainer else 0.0,
+        **(_counted(trainer) if trainer else so_far(run)),
         "peak_memory_bytes": peak_bytes(device),
     }
     if run.model.is_dir():
         event["model"] = str(run.model)
     return {**event, "why": why} if why else event
+
+
+def _counted(trainer: Trainer) -> dict[str, Any]:
+    return {"steps": trainer.step, "tokens": trainer.tokens, "seconds": trainer.seconds}
+
+
+def so_far(run: RunDirectory) -> dict[str, Any]:
+    """As `_counted` where there is no trainer yet: up to the checkpoint from which the run would go on."""
+    checkpoint, state = latest_checkpoint(run.checkpoints), {}
+    if checkpoint:
+        with suppress(OSError, ValueError):
+            state = json.loads((checkpoint.path / STATE).read_text(encoding="utf-8"))
+    steps = checkpoint.step if checkpoint else 0
+    return {"steps": steps, "tokens": state.get("tokens", 0), "seconds": state.get("seconds", 0.0)}
 
 
 def explain(error: Exception, run: RunDirectory) -> str:

@@ -1,5 +1,6 @@
 """How a run begins or goes on: what is checked against its record, and the trainer put where it left off."""
 
+import math
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,11 @@ def settings(run: RunDirectory) -> tuple[TrainConfig, dict[str, Any]]:
     """The run's settings, and what was recorded before step 1 (empty if it never came that far)."""
     record = run.record()
     before = record.prepared or {}
-    return (config_from(before["config"]) if before else record.train_config()), before
+    if not before:
+        return record.train_config(), before
+    if set(before["config"]) - {field.name for field in msgspec.structs.fields(TrainConfig)}:
+        raise BadInput(f"{run.path} was begun by a newer LoRA Lab, with settings unknown here; update to resume it")
+    return config_from(before["config"]), before
 
 
 def as_started_from(config: TrainConfig) -> TrainConfig:
@@ -50,6 +55,28 @@ def check_resumable(run: RunDirectory, steps: int | None) -> None:
 def check_steps(run: RunDirectory, steps: int | None, done: int) -> None:
     if steps is not None and steps < max(1, done):
         raise BadInput(f"{run.path} is at step {done} already; --steps must not be below {max(1, done)}")
+
+
+def check_change(run: RunDirectory, trainer: Trainer | None, steps: int | None, lr: float | None) -> Trainer:
+    """BadInput where a run under way cannot be changed like this."""
+    if trainer is None:
+        raise BadInput(f"{run.path} is still being prepared; change it once it trains")
+    if steps is None and lr is None:
+        raise BadInput("nothing to change: give --steps or --lr")
+    if steps is not None and steps <= trainer.step:
+        raise BadInput(f"{run.path} is at step {trainer.step} already; --steps must be above that")
+    if lr is not None and not 0 < lr < math.inf:
+        raise BadInput(f"--lr {lr:g} does not fit: it must be a number above 0")
+    return trainer
+
+
+def check_opened(config: TrainConfig, lm: LoadedModel) -> None:
+    """A new run trains what its record says. BadInput where another model, or another number format, is open."""
+    model = Path(config.model)
+    if model.is_absolute() and model.resolve() != lm.directory.resolve():
+        raise BadInput(f"this run is to train {model}, but {lm.directory} is open; start it again")
+    if config.base not in ("auto", lm.base):
+        raise BadInput(f"this run is to train on a base in {config.base}, but it is open in {lm.base}; start it again")
 
 
 def check_unchanged(config: TrainConfig, before: dict[str, Any], model_dir: Path, run: RunDirectory) -> None:
@@ -76,6 +103,7 @@ def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> N
             "model_fingerprint": fingerprint(lm.directory),
             "windows": len(prepared.training),
             "fill": prepared.training.fill,
+            "prompts_as": prepared.prompts.form if prepared.config.prompts else None,
         }
     )
 
@@ -83,12 +111,11 @@ def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> N
 def make_trainer(prepared: Prepared, lm: LoadedModel, run: RunDirectory, past: list[Event]) -> Trainer:
     """A trainer at the run's last checkpoint, or at step 0 where there is none."""
     config = prepared.config
-    extended = [event["steps"] for event in past if event["event"] == "changed" and event.get("steps")]
-    steps = extended[-1] if extended else config.steps or 1
     clear_leftovers(run.path)
     clear_leftovers(run.checkpoints)
     checkpoint = latest_checkpoint(run.checkpoints)
-    trainer = Trainer(lm, config, prepared.training, steps, _adapter(config, lm, checkpoint))
+    trainer = Trainer(lm, config, prepared.training, config.steps or 1, _adapter(config, lm, checkpoint))
+    trainer.course.follow(past)
     if checkpoint:
         load_checkpoint(trainer, checkpoint.path)
     return trainer
@@ -115,8 +142,9 @@ def continuation(
     """The events that say how this sitting differs from an undisturbed run: resumed, another machine, more steps."""
     if past:
         yield {"event": "resumed", "step": trainer.step}
-    if before and (why := differences(before["environment"], environment(trainer.lm.device))):
+    was, now = before.get("environment", {}), environment(trainer.lm.device) | {"base": trainer.lm.base}
+    if before and (why := differences(was | {"base": before["config"]["base"]}, now)):
         yield {"event": "warning", "sentence": f"from here on not bit-identical to an undisturbed run, because {why}"}
     if extend_to is not None and extend_to != trainer.steps:
-        trainer.steps = extend_to
         yield {"event": "changed", "at_step": trainer.step, "steps": extend_to}
+        trainer.course.change(trainer.step, steps=extend_to)

@@ -15,6 +15,7 @@ from loralab_core.models.loss import batch_loss
 from loralab_core.optim import learning_rate
 from loralab_core.runs.config import TrainConfig
 from loralab_core.text.packing import Windows, order
+from loralab_core.training.course import Course
 
 
 @dataclass
@@ -32,7 +33,8 @@ class Trainer:
 
     def __init__(self, lm: LoadedModel, config: TrainConfig, windows: Windows, steps: int, adapter: Adapter | None):
         """`adapter` None trains all weights of the model (config.mode "full")."""
-        self.lm, self.config, self.windows, self.steps, self.adapter = lm, config, windows, steps, adapter
+        self.lm, self.config, self.windows, self.adapter = lm, config, windows, adapter
+        self.course = Course(steps, config.lr)
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.named = dict(self._trainable())
@@ -54,6 +56,11 @@ class Trainer:
         for path, lora in self.adapter.layers.items():
             yield f"{path}.lora_A", lora.a
             yield f"{path}.lora_B", lora.b
+
+    @property
+    def steps(self) -> int:
+        """How many there will be."""
+        return self.course.steps
 
     @property
     def parameter_count(self) -> int:
@@ -78,7 +85,8 @@ class Trainer:
             loss += piece.detach()
             seconds += time.perf_counter() - began
         began = time.perf_counter()
-        lr = learning_rate(number, self.steps, config.lr, config.schedule, config.warmup)
+        peak, steps = self.course.lr_at(number), self.course.steps_at(number)
+        lr = learning_rate(number, steps, peak, config.schedule, config.warmup)
         norm, skipped = self._update(lr)
         result = StepResult(float(loss), norm, sum(batch.tokens for batch in batches), 0.0, lr, skipped)
         result.seconds = seconds + time.perf_counter() - began

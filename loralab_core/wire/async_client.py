@@ -19,7 +19,7 @@ from loralab_core.wire.greeting import (
     not_answering,
     understand,
 )
-from loralab_core.wire.messages import Hello, Request, Response, encode
+from loralab_core.wire.messages import VERSION, Hello, Request, Response, encode
 
 
 class AsyncClient:
@@ -45,7 +45,7 @@ class AsyncClient:
         try:
             async with asyncio.timeout(timeout):
                 reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_LIMIT)
-                writer.write(encode(Hello(pid=os.getpid(), name=name)))
+                writer.write(encode(Hello(version=VERSION, pid=os.getpid(), name=name)))
                 line = await reader.readline()
             engine = check_hello(understand(line, path) if line else None, path)
             return cls(path, reader, writer, engine)
@@ -67,7 +67,7 @@ class AsyncClient:
             raise EngineGone(ended(self.path)) from None
 
     async def request(self, request: Request) -> Reply:
-        """The Started, Done or EngineStatus that answers `request`. Raises what a Failed answer says."""
+        """The Started, Done, EngineStatus or Batch that answers `request`. Raises what a Failed answer says."""
         if isinstance(request, Hello):
             raise ValueError("a Hello has no answer")
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

@@ -21,7 +21,7 @@ from loralab_core.wire.greeting import (
     not_answering,
     understand,
 )
-from loralab_core.wire.messages import Hello, Request, Response, encode
+from loralab_core.wire.messages import VERSION, Hello, Request, Response, encode
 
 __all__ = ["AsyncClient", "Client", "EngineFrozen", "EngineGone"]
 
@@ -29,8 +29,13 @@ __all__ = ["AsyncClient", "Client", "EngineFrozen", "EngineGone"]
 class Client:
     """A blocking connection. Not for use from several threads, except `send`, which is one write."""
 
-    def __init__(self, path: Path, *, name: str = "loralab", timeout: float = HELLO_TIMEOUT_S) -> None:
-        """Connect to the engine at socket `path`. EngineGone if nobody answers within `timeout` seconds."""
+    def __init__(
+        self, path: Path, *, name: str = "loralab", timeout: float = HELLO_TIMEOUT_S, any_version: bool = False
+    ) -> None:
+        """Connect to the engine at socket `path`. EngineGone if nobody answers within `timeout` seconds.
+
+        OtherVersion if its words are not ours, unless `any_version`: a visit that greets nobody and is not counted.
+        """
         self.path = path
         self._ids = itertools.count(1)
         self._rest = b""
@@ -38,8 +43,9 @@ class Client:
         try:
             self._socket.settimeout(timeout)
             self._socket.connect(str(path))
-            self.send(Hello(pid=os.getpid(), name=name))
-            self.engine = check_hello(self._receive(), path)
+            if not any_version:
+                self.send(Hello(version=VERSION, pid=os.getpid(), name=name))
+            self.engine = check_hello(self._receive(), path, any_version)
             self._socket.settimeout(None)
         except BaseException as error:
             self._socket.close()

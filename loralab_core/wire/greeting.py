@@ -7,6 +7,7 @@ import msgspec
 from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.wire.messages import (
     VERSION,
+    Batch,
     Done,
     EngineStatus,
     Failed,
@@ -21,7 +22,7 @@ from loralab_core.wire.registry import log_of
 HELLO_TIMEOUT_S = 10.0
 LINE_LIMIT = 1 << 26  # bytes; an event is some hundred, an answer some thousand
 
-Reply = Started | Done | EngineStatus
+Reply = Started | Done | EngineStatus | Batch
 
 
 class EngineGone(LoraLabError):
@@ -36,22 +37,32 @@ def expect_reply(response: Response) -> Reply:
     """`response` as the end of a simple request; the error it stands for if it is Failed."""
     if isinstance(response, Failed):
         raise BadInput(response.sentence) if response.kind == "bad_input" else LoraLabError(response.sentence)
-    if isinstance(response, Started | Done | EngineStatus):
+    if isinstance(response, Started | Done | EngineStatus | Batch):
         return response
     raise TypeError(f"{type(response).__name__} does not answer this request")
 
 
-def check_hello(message: Message | None, path: Path) -> Hello:
+class OtherVersion(LoraLabError):
+    """The engine was started by a LoRA Lab whose words are not ours."""
+
+
+def check_hello(message: Message | None, path: Path, any_version: bool = False) -> Hello:
     if message is None:
         raise EngineGone(ended(path))
     if not isinstance(message, Hello):
         raise LoraLabError(f"{path} is not a LoRA Lab engine")
-    if message.version != VERSION:
-        raise LoraLabError(
-            f"the running engine (pid {message.pid}) speaks version {message.version}, this program {VERSION}; "
-            "stop its run with the LoRA Lab that started it, or wait until it has ended, and try again"
-        )
+    if not any_version:
+        check_version(message)
     return message
+
+
+def check_version(message: Hello) -> None:
+    if message.version != VERSION:
+        raise OtherVersion(
+            f"the running engine (pid {message.pid}) was started by another version of LoRA Lab (it speaks version "
+            f"{message.version}, this program {VERSION}); wait until its run has ended, or end it with a checkpoint by "
+            f"`kill {message.pid}`, after which `loralab resume RUN` goes on in this version"
+        )
 
 
 def understand(line: bytes, path: Path) -> Response:

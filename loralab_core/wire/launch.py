@@ -11,8 +11,9 @@ from typing import IO, NamedTuple
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.paths import engines_dir
 from loralab_core.wire.client import Client, EngineFrozen, EngineGone
-from loralab_core.wire.greeting import HELLO_TIMEOUT_S
+from loralab_core.wire.greeting import HELLO_TIMEOUT_S, OtherVersion, check_version
 from loralab_core.wire.logout import survey
+from loralab_core.wire.other_version import retire
 from loralab_core.wire.registry import clear_stale, engine_key, is_held, log_path, socket_path
 
 START_TIMEOUT_S = 120.0  # until the socket listens; the model is read after that
@@ -57,6 +58,7 @@ def ensure_engine(
     """The socket of an engine that answers, started here if there is none. `on_note` gets sentences for the user.
 
     Two callers at once end with the same engine: the loser of the lock leaves and both connect to the winner.
+    An idle engine of another version is ended first; one that is needed is left alone, and LoraLabError says so.
     Raises LoraLabError with the log's last line if the engine dies before it listens.
     """
     model = os.path.realpath(model) if os.path.isdir(model) else model
@@ -64,8 +66,12 @@ def ensure_engine(
     spawned: Spawned | None = None
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if answers(socket_path(key), hello_timeout):
-            return socket_path(key)
+        try:
+            if answers(socket_path(key), hello_timeout):
+                return socket_path(key)
+        except OtherVersion:
+            if ended := retire(socket_path(key), hello_timeout):
+                on_note(ended)
         if not is_held(key):
             if spawned is None:
                 for sentence in clear_stale(key):
@@ -78,11 +84,12 @@ def ensure_engine(
 
 
 def answers(socket: Path, timeout: float = HELLO_TIMEOUT_S) -> bool:
-    """Whether an engine speaks at `socket`. LoraLabError if it speaks another version or is frozen."""
+    """Whether an engine speaks at `socket`. OtherVersion if in other words than ours, EngineFrozen if it is stuck."""
     if not socket.exists():
         return False
     try:
-        Client(socket, timeout=timeout).close()
+        with Client(socket, timeout=timeout, any_version=True) as visit:  # is not counted as somebody who needs it
+            check_version(visit.engine)
     except EngineFrozen:
         raise
     except EngineGone:
