@@ -1,57 +1,92 @@
 """The application: one studio, one engine, one main screen; what the engine says is shown here."""
 
 import asyncio
-import signal
+import os
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from textual import work
 from textual.app import SystemCommand
+from textual.binding import Binding
 from textual.screen import Screen
 
-from loralab_core.errors import LoraLabError
 from loralab_core.hardware.use import UseMeter
-from loralab_core.wire.messages import EngineStatus
-from loralab_tui import engine_events as engine
-from loralab_tui import keymap, theme
-from loralab_tui.actions import ActionApp
-from loralab_tui.engine_link import EngineLink, OpenEngine
-from loralab_tui.engine_setup import Setup
-from loralab_tui.machine import machine_line
-from loralab_tui.opening import open_engine
-from loralab_tui.run_control import RunControl
+from loralab_tui.actions.chat import ChatActions
+from loralab_tui.actions.hearing import Hearing
+from loralab_tui.actions.manners import Manners
+from loralab_tui.actions.program import ProgramActions
+from loralab_tui.actions.returning import VISIT_S, Returning
+from loralab_tui.actions.setup import SetupActions
+from loralab_tui.actions.training import TrainingActions
+from loralab_tui.beginning import Demo
+from loralab_tui.config import keymap, theme
+from loralab_tui.engine.link import EngineLink, OpenEngine
+from loralab_tui.engine.opening import open_engine
+from loralab_tui.engine.setup import Setup
+from loralab_tui.runs.control import RunControl
+from loralab_tui.runs.visits import leave
 from loralab_tui.screens.main import MainScreen
+from loralab_tui.states.machine import differs, machine_line
 from loralab_tui.studio import Studio
-from loralab_tui.widgets.chat_pane import ChatPane
+from loralab_tui.terminal import environment as terminal
+from loralab_tui.terminal import stalls
+from loralab_tui.terminal.signals import leave_on_signals
+from loralab_tui.terminal.signs import AsciiFilter
 
 MACHINE_S = 2.0
+TITLE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for. `host` stands in the footer."""
+    """What the command line asked for. `host` stands in the footer, `environment` is where the engine is installed."""
 
     model: str | None = None
     corpus: str | None = None
     attach: str | None = None
     host: str = ""
+    on_done: str = ""
+    demo: bool = False
+    environment: Path = Path(sys.prefix)
 
 
-class StudioApp(ActionApp):
+class StudioApp(SetupActions, TrainingActions, ChatActions, ProgramActions, Hearing, Manners, Returning):
     TITLE = "LoRA Lab"
+    ENABLE_COMMAND_PALETTE = False  # it is an action of the registry like the others
     CSS = """
     CommandPalette > Vertical { width: 80; max-width: 100%; }
+    CommandPalette SearchIcon { display: none; }
     ToastRack { margin-bottom: 4; }
     Tooltip { background: $panel; color: $foreground; }
+    Button:nocolor:focus, .dialog .buttons Button:nocolor:focus { text-style: bold reverse; }
+    OptionList:nocolor > .option-list--option-highlighted { text-style: bold reverse; }
+    DataTable:nocolor > .datatable--cursor { text-style: bold reverse; }
+    Chip:nocolor#chip-train { text-style: bold reverse; }
     """
 
-    def __init__(self, options: Options | None = None, open_engine: OpenEngine = open_engine) -> None:
-        super().__init__()
-        for each in theme.THEMES:
-            self.register_theme(each)
-        self.theme = theme.DARK.name
+    def __init__(
+        self,
+        options: Options | None = None,
+        open_engine: OpenEngine = open_engine,
+        meter: Callable[[], UseMeter] = UseMeter,
+        demo: Callable[[], Demo | None] | None = None,
+    ) -> None:
+        """`open_engine` and `meter` (of the machine's use) are replaced where pictures must not change; `demo` is what
+        a newcomer is shown."""
+        no_color = os.environ.get("NO_COLOR")
+        super().__init__(ansi_color=None if no_color is None else True)
+        if no_color is not None:
+            os.environ["NO_COLOR"] = no_color  # Textual takes it away, but programs started from here want it
+        self.ascii_filter = AsciiFilter() if terminal.ascii_only(os.environ) else None
+        self.config_troubles = self.read_config()
         self.options = options or Options()
+        self.on_done_command = self.options.on_done
+        self.meter = meter
+        self.demo = demo
         self.studio = Studio()
         self.link = EngineLink(self.post_message, open_engine)
         self.main = MainScreen(self.studio)
@@ -59,37 +94,47 @@ class StudioApp(ActionApp):
         self.runs = RunControl(self.setup, self.main.show, self.main.chat.restore)
 
     async def on_mount(self) -> None:
-        self._restore_terminal_on_signals()
+        leave_on_signals(lambda code: self.exit(None, code))
         await self.push_screen(self.main)
+        for sentence in self.config_troubles:
+            self.complain(sentence)
+        self.set_interval(TITLE_S, self.show_title)
+        self.run_worker(self.read_styles(), group="styles")
+        self.set_interval(VISIT_S, self.remember_visit)
+        if stalls.VARIABLE in os.environ:
+            self.run_worker(stalls.measure(), group="stalls")
         self.watch_machine()
-        self._begin()
+        self.run_worker(self._begin(), group="begin")  # keys are answered also where reading its files takes long
 
-    def _restore_terminal_on_signals(self) -> None:
-        """Textual installs no handlers: without these a kill leaves the alternate screen and mouse mode behind."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.exit, None, 128 + number)
-
-    def _begin(self) -> None:
-        if self.options.attach:
-            self.do("engine", self.runs.open_run, self.options.attach)
+    async def _begin(self) -> None:
+        asked = self.options
+        await self.begin_installing(asked.environment)
+        if asked.attach:
+            self.do("engine", self.runs.open_run, asked.attach)
             return
-        if self.options.corpus:
-            self.do("corpus", self.setup.look_at_corpus, self.options.corpus)
-        if self.options.model:
-            self.do("engine", self.setup.choose_model, self.options.model)
-        else:
-            self.do("live", self.runs.find_live_run)
+        if asked.corpus:
+            self.do("corpus", self.setup.look_at_corpus, asked.corpus)
+        if asked.model:
+            self.do("engine", self.setup.choose_model, asked.model)
+        elif (asked.demo or not asked.corpus) and self.studio.model is None:  # nothing was chosen meanwhile
+            self.do("engine", self.begin_unasked, asked.demo)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colour names, for themes that do not set them."""
         return theme.DARK.variables
 
     async def on_unmount(self) -> None:
+        self.give_title_back()
+        await asyncio.to_thread(leave, self.studio.run)
         await self.link.close()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        for action in keymap.ACTIONS:
+        """What has a key on that screen: the rest would act on one that is covered."""
+        offered = {binding.action for binding in screen.BINDINGS if isinstance(binding, Binding)}
+        for own in getattr(screen, "OWN_ACTIONS", ()):
+            run = partial(self.call_later, screen.run_action, f"screen.{own.id}")
+            yield SystemCommand(f"{own.label} ({own.key_label})", own.tooltip, run)
+        for action in (each for each in keymap.ACTIONS if f"app.{each.id}" in offered):
             yield SystemCommand(
                 f"{action.label} ({action.key_label})", action.tooltip, lambda id=action.id: self._run(id)
             )
@@ -101,99 +146,12 @@ class StudioApp(ActionApp):
     async def watch_machine(self) -> None:
         """Reading a GPU's driver can take a while: never on the event loop."""
         host = self.options.host or socket.gethostname().split(".")[0]
-        meter = await asyncio.to_thread(UseMeter)
+        meter = await asyncio.to_thread(self.meter)
+        shown = await asyncio.to_thread(meter.read)
         while True:
-            use = await asyncio.to_thread(meter.read)
+            now = await asyncio.to_thread(meter.read)
+            shown = now if differs(shown, now) else shown
             device = self.studio.status.device if self.studio.status else ""
             footer = self.main.footer
-            footer.show(machine_line(host, device, use, footer.room))
+            footer.show(machine_line(host, device, shown, footer.room))
             await asyncio.sleep(MACHINE_S)
-
-    # ---- what the engine says
-
-    def on_engine_opening(self, event: engine.EngineOpening) -> None:
-        self.studio.opening = event.what
-        self.main.show()
-
-    def on_engine_loading(self, event: engine.EngineLoading) -> None:
-        self.studio.loading(event.what, event.done, event.total)
-        self.main.mark_stale()
-
-    def on_engine_ready(self, event: engine.EngineReady) -> None:
-        status = event.status
-        self.studio.status = status
-        self.studio.opening = ""
-        self.studio.trouble = ""
-        self.do("mode", self._fit_mode, status)
-        if status.run and self.studio.run is None:
-            self.do("run", self.runs.follow_foreign, status.run)
-        self.main.show()
-
-    async def _fit_mode(self, status: EngineStatus) -> None:
-        self.main.chat.mode.value = await self.setup.fitting_mode(status)
-        self.main.show()
-
-    def on_engine_report(self, event: engine.EngineReport) -> None:
-        self.studio.status = event.status
-        self.main.mark_stale()
-
-    def on_engine_silent(self, event: engine.EngineSilent) -> None:
-        self.studio.silent_s = event.seconds
-        self.main.show()
-
-    def on_engine_lost(self, event: engine.EngineLost) -> None:
-        self.studio.status = None
-        self.studio.silent_s = 0
-        self.studio.opening = ""
-        self.main.chat.failed(event.sentence)
-        if self.studio.live:
-            self.do("run", self.runs.read_rest, event.sentence)
-        else:
-            self.studio.trouble = f"{event.sentence}. F6 starts the model again."
-            self.main.show()
-
-    def on_run_started(self, event: engine.RunStarted) -> None:
-        self.runs.run_started(event.run)
-
-    def on_run_events(self, event: engine.RunEvents) -> None:
-        if self.runs.run_events(event.run, event.events):
-            self.bell()
-            self.main.show()
-        self.main.mark_stale()
-
-    # ---- chat
-
-    async def on_chat_pane_ask(self, event: ChatPane.Ask) -> None:
-        run = self.studio.run.directory if self.studio.run and event.speaker == "lora" else None
-        messages, prompt = (None, event.text) if event.continues else (event.turns, None)
-        try:
-            request = self.link.new_request()
-            self.main.chat.begun(request)
-            await self.link.ask(request, event.speaker, run, messages, prompt)
-        except LoraLabError as error:
-            self.main.chat.failed(str(error))
-
-    def on_chat_pane_cancel(self, event: ChatPane.Cancel) -> None:
-        self.do("cancel", self.link.cancel, event.request)
-
-    async def on_chat_pane_command(self, event: ChatPane.Command) -> None:
-        if event.word in keymap.BY_ID:
-            await self.run_action(event.word)
-        else:
-            self.complain(f"There is no command /{event.word}; F1 lists them.")
-
-    def on_answer_begun(self, event: engine.AnswerBegun) -> None:
-        self.main.chat.pinned(event.request, event.step)
-
-    def on_answer_piece(self, event: engine.AnswerPiece) -> None:
-        self.main.chat.piece(event.request, event.text)
-
-    def on_answer_done(self, event: engine.AnswerDone) -> None:
-        answer = event.answer
-        endings = {"cancelled": "stopped", "length": "cut at the length limit", "context": "the context is full"}
-        speed = f"{answer.tokens_per_s:,.0f} tok/s" if answer.tokens_per_s else ""
-        note = " · ".join(part for part in (speed, endings.get(answer.finish, "")) if part)
-        self.main.chat.done(event.request, answer.text, note)
-
-    def on_answer_failed(self, event: engine.AnswerFailed) -> None:
-        self.main.chat.failed(event.sentence, event.request)

@@ -1,12 +1,16 @@
-"""All that the screen shows, as plain data, and what it means: where one stands and what to do next."""
+"""All that the screen shows, as plain data."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loralab_core.wire.messages import EngineStatus
 from loralab_tui import words
+from loralab_tui.config import keymap
+from loralab_tui.data.model_names import model_name
+from loralab_tui.engine.installing import Install
 from loralab_tui.plan import Plan
-from loralab_tui.run_view import Phase, RunView
+from loralab_tui.runs.away import Away
+from loralab_tui.runs.view import Phase, RunView
 
 
 @dataclass
@@ -15,6 +19,7 @@ class Corpus:
 
     path: str
     note: str = ""
+    is_chat: bool = False  # conversations, not running text
 
     @property
     def name(self) -> str:
@@ -29,15 +34,25 @@ class Studio:
     corpus: Corpus | None = None
     plan: Plan = field(default_factory=Plan)
     status: EngineStatus | None = None
+    own_weights: bool = False  # the engine holds those of one run, which trains all of them
     run: RunView | None = None
+    away: Away | None = None  # what happened in the run before it came on the screen, until one acts
+    prompts: tuple[str, ...] | None = None  # asked at every checkpoint; None: those that fit model and corpus
     opening: str = ""
+    opening_share: float | None = None  # of the model's bytes
     trouble: str = ""
     silent_s: int = 0
-    live_elsewhere: str = ""
+    forecast: str = ""  # how many tokens the plan trains, how long that takes here as far as it was measured
+    live_elsewhere: str = ""  # the name of a run that trains on this computer, while nothing else is chosen
+    live_directory: str = ""
+    plan_suits: str = ""  # the model the plan was made for, if it was made for one
+    steps_suit: str = ""  # the corpus whose length the plan's steps were made for, unless they were chosen
+    install: Install | None = None  # while the engine is not installed yet
+    adapter: str | None = None  # LoRA is this directory instead of the run's
 
     @property
     def model_name(self) -> str | None:
-        return Path(self.model).name if self.model else None
+        return model_name(self.model) if self.model else None
 
     @property
     def model_title(self) -> str | None:
@@ -52,26 +67,54 @@ class Studio:
         """The base model is being read; told where one looks, which is the run's progress if one waits for it."""
         share = done / total if total else None
         if self.run is not None and self.run.phase is Phase.PREPARING:
-            self.run.doing, self.run.share = what, share
+            self.run.doing, self.run.share = "preparing" if what == "ready" else what, share
+        self.opening_share = share
         percent = f" {100 * done // total}% of {words.size(total)}" if total else ""
-        self.opening = "" if total and done >= total else f"{what}{percent}"
+        self.opening = "" if done >= total and (total or not done) else f"{what}{percent}"
 
     @property
     def can_train(self) -> bool:
         return self.model is not None and self.corpus is not None
 
     @property
+    def train_acts(self) -> bool:
+        """Whether F2 does something now; then its button stands out."""
+        if self.install is not None:
+            return self.install.failed
+        return self.can_train or self.run is not None or self.offers_live
+
+    @property
+    def offers_live(self) -> bool:
+        """Whether F2 shows the run that trains here: the next step as long as nothing else was chosen."""
+        return bool(self.live_directory) and self.model is None and self.run is None
+
+    @property
+    def lora_title(self) -> str:
+        """Which LoRA answers: the adapter that was chosen, or that of the run at its step."""
+        if self.adapter is not None:
+            return f"LoRA {words.shorten(Path(self.adapter).name, 16)}"
+        return f"LoRA @{self.run.step}" if self.run is not None and self.run.step else "LoRA"
+
+    @property
     def lora_missing(self) -> str:
         """Why LoRA cannot answer now; empty when it can."""
+        if self.adapter is not None:
+            return ""
         if self.run is None:
-            return "there is no LoRA yet, F2 trains one"
-        if self.run.phase in (Phase.PREPARING, Phase.FAILED) and not len(self.run.curve):
-            return "LoRA can answer after the first step"
+            return f"there is no LoRA yet, {keymap.name('train')} trains one"
+        if self.live:
+            return "" if len(self.run.curve) else "LoRA can answer after the first step"
+        if self.run.checkpoint is None and self.run.adapter is None:
+            return "this run left no checkpoint that LoRA could answer from"
         return ""
 
     @property
     def train_label(self) -> str:
         """What F2 does now, in one word."""
+        if self.install is not None:
+            return self.install.short
+        if self.offers_live:
+            return "Watch it"
         phase = self.run.phase if self.run else None
         return (
             {
@@ -81,81 +124,9 @@ class Studio:
                 Phase.STOPPING: "Stopping",
                 Phase.STOPPED: "Resume",
                 Phase.LOST: "Resume",
-                Phase.DONE: "Train again",
+                Phase.DONE: "Train on…",
+                Phase.FAILED: "Try again",
             }.get(phase, "Train")
             if phase
             else "Train"
         )
-
-
-@dataclass(frozen=True)
-class Card:
-    """A few words above the curve. `tone`: "plain", "good", "bad"."""
-
-    title: str
-    text: str
-    tone: str = "plain"
-
-
-def card(studio: Studio) -> Card | None:
-    """What is the matter now and what to press; None while the training shows it by itself."""
-    if studio.silent_s:
-        return Card(
-            f"The engine has not answered for {studio.silent_s} s",
-            "It may be busy or frozen. The run is a directory and stays whole; wait, or leave with ^q and come back.",
-            "bad",
-        )
-    if studio.run is not None:
-        return _run_card(studio, studio.run)
-    if studio.trouble:
-        return Card("This did not work", f"{studio.trouble}", "bad")
-    if studio.opening:
-        return Card("One moment", f"{studio.opening}…")
-    return _setup_card(studio)
-
-
-def _setup_card(studio: Studio) -> Card:
-    if studio.model is None or studio.corpus is None:
-        return Card(
-            "Here you will watch the loss fall",
-            "Training leaves the model itself as it is and learns a small adapter beside it (LoRA) from your corpus. "
-            "The lower the loss, the better it foretells that text.",
-        )
-    sentence = studio.plan.sentence(studio.corpus.path, studio.corpus.note)
-    return Card("Ready", f"F2 {sentence}\nF4 changes the settings.", "good")
-
-
-def _run_card(studio: Studio, run: RunView) -> Card | None:
-    if run.phase is Phase.DONE:
-        return Card(
-            f"Done: {run.step} steps in {words.clock(run.numbers.get('seconds'))}",
-            f"{_from_to(run)}\nF3 ask base and LoRA the same · F8 export the adapter · F2 train again",
-            "good",
-        )
-    if run.phase is Phase.STOPPED:
-        return Card(
-            f"Stopped at step {run.step}",
-            f"{_because(run)}Everything up to there is kept. F2 resumes · F8 export the adapter",
-        )
-    if run.phase is Phase.FAILED:
-        return Card("Training failed", f"{_because(run)}F2 tries again; F4 changes the settings.", "bad")
-    if run.phase is Phase.LOST:
-        kept = (
-            f"goes on from step {run.checkpoint}" if run.checkpoint else "begins again: no checkpoint was written yet"
-        )
-        return Card("The engine is gone", f"{_because(run)}F2 {kept}.", "bad")
-    return None
-
-
-def _because(run: RunView) -> str:
-    return f"{run.why[0].upper()}{run.why[1:].rstrip('.')}. " if run.why else ""
-
-
-def _from_to(run: RunView) -> str:
-    """Validation where there is one before and after, because single steps jump about."""
-    if len(run.validation) > 1 and run.best is not None:
-        first, last = run.validation[0], run.validation[-1]
-        best = "" if run.best == last else f", best {run.best[1]:.2f} at step {run.best[0]}"
-        return f"Validation loss {first[1]:.2f} → {last[1]:.2f}{best}."
-    losses = [loss for loss in run.curve.losses if loss == loss]
-    return f"Loss of the first step {losses[0]:.2f}, of the last {losses[-1]:.2f}." if losses else ""

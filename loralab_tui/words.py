@@ -25,6 +25,15 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def about(seconds: float) -> str:
+    """A duration nobody should read to the second: "40 s", "4 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def ago(seconds: float) -> str:
     """How long since something: "just now", "12 min ago", "3 days ago"."""
     for span, name in ((86400, "day"), (3600, "h"), (60, "min")):
@@ -45,6 +54,11 @@ def count(number: float | None) -> str:
         if number < 999.5:
             return f"{number:.1f}{unit}" if number < 9.95 else f"{number:.0f}{unit}"
     return f"{number:.0f}T"
+
+
+def times(number: float) -> str:
+    """How often, where nobody should count on the last digit: "2", "14", "140"."""
+    return f"{round(number, -max(0, len(str(round(number))) - 2)):,.0f}"
 
 
 def rate(number: float | None) -> str:

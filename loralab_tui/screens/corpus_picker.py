@@ -1,21 +1,31 @@
 """F7: what to train on. A path, a file or folder of the tree, or text pasted into a file of one's own."""
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import HorizontalGroup, Vertical
-from textual.widgets import Button, DirectoryTree, Input, Static, TextArea, Tree
+from textual.content import Content
+from textual.widgets import Button, DirectoryTree, Input, OptionList, Static, TextArea, Tree
 from textual.widgets.directory_tree import DirEntry
+from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
+from loralab_core.catalog.pocket import SAMPLE_CORPUS
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.text.corpus_files import READABLE
-from loralab_tui import discover
+from loralab_tui import words
+from loralab_tui.data import discover
+from loralab_tui.data.recent import Known, known_corpora, typed_path
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.studio import Corpus
+
+LARGE = "a large folder; Enter looks through all of it"
+AT_A_GLANCE = 2_000  # files and folders; threads that walk through a whole disk cannot be called back
 
 
 class ReadableTree(DirectoryTree):
@@ -32,36 +42,82 @@ class ReadableTree(DirectoryTree):
 
 class CorpusPicker(Dialog[Corpus]):
     CSS_PATH = ["dialog.tcss", "pickers.tcss"]
+    BINDINGS = [Binding("down", "to_list", "To the list", show=False)]
 
     def __init__(self, chosen: str | None) -> None:
         super().__init__()
         self.chosen = chosen
-        self.start = Path(chosen).parent if chosen and Path(chosen).parent.is_dir() else Path.cwd()
+        self.known: list[Known] = []
+        self.start = _beside(chosen) if chosen else discover.here()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = "Train on what?"
-            box.border_subtitle = "Enter: choose · Tab: tree · Esc: back"
+            box.border_subtitle = "Enter: choose · ↓ Tab: lists · Esc: back"
             yield Static(f"Text ({', '.join(READABLE)}): a file, a folder, or a glob.", classes="lead")
-            yield Input(self.chosen or "", placeholder="/path/to/corpus.txt", classes="first", select_on_focus=False)
+            yield Input(self.chosen or "", placeholder="/path/to/corpus.txt", classes="first")
+            yield OptionList(id="known", compact=True)
             yield ReadableTree(self.start, id="tree")
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Paste text…", id="paste")
                 yield Button("Use", id="use")
 
+    def on_mount(self) -> None:
+        self.query_one("#known").display = False
+        self.look_for_known()
+
+    def action_to_list(self) -> None:
+        """From the field to what was used before, its first one marked; to the tree where nothing was."""
+        listed = self.query_one("#known", OptionList)
+        if listed.display:
+            listed.focus()
+            listed.highlighted = 0 if listed.highlighted is None else listed.highlighted
+        else:
+            self.query_one("#tree").focus()
+
+    @work(thread=True, group="known")
+    def look_for_known(self) -> None:
+        found = known_corpora()
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show_known, found)
+
+    def _show_known(self, found: list[Known]) -> None:
+        """Those used before and the sample stand above the tree; one key away."""
+        self.known = found
+        listed = self.query_one("#known", OptionList)
+        listed.add_options([Option(_row(known)) for known in found])
+        listed.display = bool(found)
+
+    @on(OptionList.OptionHighlighted)
+    def _on_known(self, event: OptionList.OptionHighlighted) -> None:
+        if self.focused is event.option_list:
+            self.query_one(Input).value = self.known[event.option_index].path
+
+    @on(OptionList.OptionSelected)
+    def _pick_known(self, event: OptionList.OptionSelected) -> None:
+        self.use(self.known[event.option_index].path)
+
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
-        if path := event.value.strip():
+        if path := typed_path(event.value):
             self.look(path)
+            self._follow(os.path.abspath(os.path.expanduser(path)))
         else:
             self.say("")
 
+    def _follow(self, folder: str) -> None:
+        """The tree shows the folder that was typed."""
+        tree = self.query_one(ReadableTree)
+        if self.query_one(Input).has_focus and os.path.isdir(folder) and folder != str(tree.path):
+            tree.path = folder
+
     @work(thread=True, exclusive=True)
     def look(self, path: str) -> None:
-        """Say what the path holds, while one types or walks through the tree."""
+        """Say what the path holds, while one types or walks through the tree. Whoever types begins with all of /."""
         try:
-            note, wrong = discover.look_at(path).note, False
+            large = discover.holds_more_than(AT_A_GLANCE, os.path.expanduser(path))
+            note, wrong = LARGE if large else discover.look_at(path).note, False
         except LoraLabError as error:
             note, wrong = str(error), True
         if not get_current_worker().is_cancelled:
@@ -79,7 +135,7 @@ class CorpusPicker(Dialog[Corpus]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#use")
     def _use(self) -> None:
-        if path := self.query_one(Input).value.strip():
+        if path := typed_path(self.query_one(Input).value):
             self.use(path)
 
     @work(thread=True, exclusive=True)
@@ -98,6 +154,16 @@ class CorpusPicker(Dialog[Corpus]):
                 self.use(path)
 
         self.app.push_screen(PasteText(), pasted)
+
+
+def _beside(corpus: str) -> Path:
+    """The folder of a corpus; of the one that comes with the program, where one is: nobody's texts lie beside it."""
+    folder = os.path.dirname(corpus)
+    return Path(folder) if os.path.isdir(folder) and Path(corpus) != SAMPLE_CORPUS else discover.here()
+
+
+def _row(known: Known) -> Content:
+    return Content.assemble(f"{words.shorten(known.name, 34):<36}", (words.shorten(known.about, 30), "$quiet"))
 
 
 class PasteText(Dialog[str]):

@@ -1,14 +1,15 @@
 """F8: where to copy the adapter."""
 
+import asyncio
 from pathlib import Path
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import HorizontalGroup, Vertical
 from textual.widgets import Button, Input, Static
 
 from loralab_core.errors import BadInput
-from loralab_tui.exporting import check_target
+from loralab_tui.runs.exporting import at_home, check_target
 from loralab_tui.screens.dialog import Dialog
 
 
@@ -28,7 +29,7 @@ class Export(Dialog[Path]):
                 classes="lead",
                 markup=False,
             )
-            yield Input(str(self.proposed), classes="first", select_on_focus=False)
+            yield Input(at_home(self.proposed), classes="first", select_on_focus=False)
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Export", id="export")
@@ -36,7 +37,13 @@ class Export(Dialog[Path]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#export")
     def _export(self) -> None:
+        self.use(self.query_one(Input).value)
+
+    @work(exclusive=True)
+    async def use(self, text: str) -> None:
         try:
-            self.dismiss(check_target(self.query_one(Input).value))
+            target = await asyncio.to_thread(check_target, text)
         except BadInput as error:
             self.say(str(error), wrong=True)
+        else:
+            self.finish(target)

@@ -3,19 +3,21 @@
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.events import Key, Paste
+from textual.events import Key, Paste, Resize
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
-from loralab_tui import keymap
+from loralab_tui.config import keymap
+from loralab_tui.states.strip import training_strip
 from loralab_tui.studio import Studio
+from loralab_tui.terminal.environment import PACE
 from loralab_tui.widgets.chat_pane import ChatPane
 from loralab_tui.widgets.choice import Choice
 from loralab_tui.widgets.footer import Footer
 from loralab_tui.widgets.header import Header
-from loralab_tui.widgets.training_pane import TrainingPane, strip_text
-
-REFRESH_S = 0.5
+from loralab_tui.widgets.too_small import TooSmall
+from loralab_tui.widgets.training_pane import TrainingPane
 
 
 class MainScreen(Screen[None]):
@@ -35,11 +37,15 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.studio = studio
         self.header = Header()
-        self.tabs = Choice([("chat", "Chat"), ("training", "Training  ^t")], "chat", signs="▸ ", id="tabs")
+        tabs = [("chat", "Chat"), ("training", f"Training  {keymap.name('other_pane')}")]
+        self.tabs = Choice(tabs, "chat", signs="▸ ", id="tabs")
         self.chat = ChatPane(id="chat")
         self.training = TrainingPane(id="training")
         self.footer = Footer()
+        self.too_small = TooSmall()
         self._stale = True
+        self._fitted = Size(0, 0)
+        self._resized = False
 
     def compose(self) -> ComposeResult:
         yield self.header
@@ -48,9 +54,10 @@ class MainScreen(Screen[None]):
             yield self.chat
             yield self.training
         yield self.footer
+        yield self.too_small
 
     def on_mount(self) -> None:
-        self.set_interval(REFRESH_S, self._refresh_stale)
+        self.set_interval(PACE.refresh_s, self._refresh_stale)
         self.show()
 
     def mark_stale(self) -> None:
@@ -68,15 +75,36 @@ class MainScreen(Screen[None]):
         self._stale = False
         studio = self.studio
         corpus = studio.corpus.name if studio.corpus else None
-        ready = studio.can_train or studio.run is not None
-        self.header.show(studio.model_title, corpus, studio.plan.short(), studio.train_label, ready)
+        ready = studio.train_acts
+        plan = studio.plan.short(brief=self.size.width < 110)
+        self.header.show(studio.model_title, corpus, plan, studio.train_label, ready)
+        self.footer.offer(studio)
         self.training.show(studio)
         self.chat.show(studio)
-        self.chat.strip.update(strip_text(studio.run))
+        self.chat.strip.update(training_strip(studio))
         self.training.strip.update(self.chat.last_line())
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
+        """Each size is laid out once: a long transcript costs a tenth of a second.
+
+        Textual would lay out first, then set the classes of the new size; and it tells a screen each size twice. The
+        first size is left to it: the second telling is what draws the first frame.
+        """
+        if self._resized and event.size == self._fitted:
+            event.prevent_default()
+            return
+        if self._fitted and event.size != self._fitted:
+            self._resized = True
+            self.update_classes(self._classes_at(event.size), animate=False)
+        self._fitted = event.size
+        self.too_small.fit(*self.app.size)
         self.call_after_refresh(self.show)
+
+    def _classes_at(self, size: Size) -> dict[str, bool]:
+        """Of both rows of breakpoints the highest that is reached, and not the others."""
+        rows = ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS))
+        reached = {max(point for point in points if point[0] <= length)[1] for length, points in rows}
+        return {name: name in reached for _, points in rows for _, name in points}
 
     # ---- where the keys go
 
@@ -84,13 +112,16 @@ class MainScreen(Screen[None]):
         """A letter typed outside a field goes to the prompt: no single letter ever does anything else."""
         if event.is_printable and event.character and not isinstance(self.focused, TextArea | Input):
             event.stop()
-            self._to_chat()
-            self.chat.prompt.insert(event.character)
+            self.type_text(event.character)
 
     def on_paste(self, event: Paste) -> None:
         if not isinstance(self.focused, TextArea | Input):
-            self._to_chat()
-            self.chat.prompt.insert(event.text)
+            self.type_text(event.text)
+
+    def type_text(self, text: str) -> None:
+        """Into the prompt, wherever one was."""
+        self._to_chat()
+        self.chat.prompt.insert(text)
 
     def _to_chat(self) -> None:
         self._show_tab("chat")
@@ -119,6 +150,10 @@ class MainScreen(Screen[None]):
     def action_back(self) -> None:
         """Esc: stop the answer, then leave the prompt with its draft kept, then come back to it."""
         if self.chat.stop():
+            return
+        if self.studio.away is not None:
+            self.studio.away = None
+            self.show()
             return
         if self.chat.prompt.has_focus:
             self.chat.transcript.focus()

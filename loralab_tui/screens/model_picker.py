@@ -1,5 +1,6 @@
 """F6: which model. Type or paste a directory or an id, or pick one of those that lie around."""
 
+import os
 from pathlib import Path
 
 from textual import on, work
@@ -12,7 +13,9 @@ from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
 from loralab_core.errors import BadInput
-from loralab_tui import discover, words
+from loralab_tui import words
+from loralab_tui.data import discover
+from loralab_tui.data.recent import typed_path
 from loralab_tui.screens.dialog import Dialog
 
 
@@ -39,7 +42,7 @@ class ModelPicker(Dialog[str]):
             yield Static(id="said", markup=False)
 
     def on_mount(self) -> None:
-        self.look(Path(self.chosen).parent if self.chosen and Path(self.chosen).is_dir() else Path.cwd())
+        self.look(Path(self.chosen).parent if self.chosen and os.path.isdir(self.chosen) else discover.here())
 
     def action_to_list(self) -> None:
         """From the field, with the first model marked, so that Enter takes it."""
@@ -58,19 +61,22 @@ class ModelPicker(Dialog[str]):
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options([Option(_row(model), id=str(number)) for number, model in enumerate(found)])
-        self.say("" if found else "None was found here; a path can be typed or pasted above.")
+        if not self.is_wrong:  # what was said of a path that was entered meanwhile is more important
+            self.say("" if found else "None was found here; a path can be typed or pasted above.")
 
     @on(Input.Changed)
     def _place_typed(self, event: Input.Changed) -> None:
         """A directory that holds models instead of being one is looked through."""
-        path = Path(event.value).expanduser()
-        if event.value.strip() and path.is_dir() and not discover.is_model_directory(event.value):
-            self.look(path)
+        self.say("")
+        typed = typed_path(event.value)
+        path = os.path.expanduser(typed)
+        if typed and os.path.isdir(path) and not discover.is_model_directory(typed):
+            self.look(Path(path))
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
         try:
-            self.dismiss(discover.check_model(event.value.strip()))
+            self.dismiss(discover.check_model(typed_path(event.value)))
         except BadInput as error:
             self.say(str(error), wrong=True)
 

@@ -1,74 +1,161 @@
 """F4: the settings of the next run. Empty means the default, which stands in the field."""
 
-from textual import on
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Grid, HorizontalGroup, Vertical
+from textual.events import DescendantFocus
+from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select, Static
 
 from loralab_core.errors import BadInput
+from loralab_core.planning.presets import Preset, list_presets
 from loralab_tui import words
-from loralab_tui.plan import DEFAULTS, Plan, plan_from
+from loralab_tui.config import keymap
+from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, FIELDS, Plan, plan_from
+from loralab_tui.runs import measured as history
 from loralab_tui.screens.dialog import Dialog
 
-FIELDS = (
-    ("rank", "Rank", "how much the adapter can learn"),
-    ("lr", "Learning rate", "how large each step is"),
-    ("epochs", "Epochs", "times through the corpus"),
-    ("steps", "Steps", "instead of epochs"),
-    ("seq_len", "Sequence length", "tokens seen at once"),
-    ("batch", "Batch", "sequences a step"),
-    ("name", "Name", "to find the run again"),
+OWN = "own"  # the preset that is none
+PRESET = "A starting point: fills the fields, every one can be changed after."
+ABOUT = {
+    "preset": PRESET,
+    "mode": "Adapter: small and new beside the model. Full: every weight of the model itself; four times the memory.",
+    "base": "Precision in which the model itself is held: auto takes what suits the device.",
+    "rank": "How much the adapter can learn; 8 for a manner, 32 for a subject.",
+    "alpha": "How strongly the adapter counts; usually twice the rank.",
+    "targets": "Which projections get an adapter: all learns most, attention takes least memory.",
+    "lr": "How large each step is. Too high and the loss jumps; too low and nothing is learned.",
+    "epochs": "How often it goes through the corpus.",
+    "steps": "How many steps; counts instead of epochs.",
+    "seq_len": "Tokens the model sees at once. Longer windows take more memory.",
+    "batch": "Sequences a step learns from.",
+    "micro_batch": "Sequences computed at once, a step in several passes: smaller takes less memory.",
+    "checkpoint_activations": "Compute activations twice instead of keeping them: less memory, a third more time.",
+    "name": "To find the run again.",
+}
+CHOICES: dict[str, tuple[tuple[str, str], ...]] = {
+    "mode": (("adapter", "adapter"), ("full", "full")),
+    "base": (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16")),
+    "targets": (("all", "all"), ("attention", "attention"), ("mlp", "mlp")),
+    "checkpoint_activations": (("keep: faster", "False"), ("twice: lean", "True")),
+}
+ROWS = (
+    ("preset", "Start from"),
+    ("mode", "Mode"),
+    ("rank", "Rank"),
+    ("base", "Base"),
+    ("alpha", "Alpha"),
+    ("targets", "Targets"),
+    ("lr", "Learning rate"),
+    ("epochs", "Epochs"),
+    ("batch", "Batch"),
+    ("steps", "Steps"),
+    ("micro_batch", "Micro-batch"),
+    ("seq_len", "Window"),
+    ("checkpoint_activations", "Activations"),
+    ("name", "Name"),
 )
-BASES = ("auto", "fp32", "bf16")
 
 
 class Settings(Dialog[Plan]):
+    """Two fields a line. `model`: whose earlier runs tell how long it will take."""
+
     CSS_PATH = ["dialog.tcss", "settings.tcss"]
 
-    def __init__(self, plan: Plan, corpus: str, note: str) -> None:
+    def __init__(self, plan: Plan, corpus: str, note: str, model: str | None = None) -> None:
         super().__init__()
-        self.plan, self.corpus, self.note = plan, corpus, note
+        self.plan, self.corpus, self.note, self.model = plan, corpus, note, model
+        self.presets = {preset.name: preset for preset in list_presets()}
+        self.kept = {name: value for name, value in plan.asked if name not in dict(ROWS)}
+        self.forecast = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = "How to train"
             box.border_subtitle = "Enter: keep · Tab: next field · Esc: back"
             with Grid(id="fields"):
-                for number, (name, label, meaning) in enumerate(FIELDS):
+                for name, label in ROWS:
                     yield Label(label)
-                    given = self.plan.asked_dict.get(name)
-                    first = "first" if number == 0 else ""
-                    value = "" if given is None else _shown(name, given)
-                    yield Input(value, placeholder=default(name), id=name, classes=first, compact=True)
-                    yield Label(meaning, classes="meaning")
-                yield Label("Base")
-                yield Select(
-                    [(base, base) for base in BASES],
-                    value=self.plan["base"],
-                    id="base",
-                    compact=True,
-                    allow_blank=False,
-                )
-                yield Label("precision of the frozen model", classes="meaning")
+                    yield self._field(name)
+            yield Static(ABOUT["rank"], id="about", markup=False)
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Defaults", id="defaults")
                 yield Button("Keep", id="keep")
 
+    def _field(self, name: str) -> Widget:
+        if name == "preset":
+            names = [("your own", OWN), *((preset, preset) for preset in self.presets)]
+            return Select(names, value=OWN, id=name, compact=True, allow_blank=False)
+        if name in CHOICES:
+            own = str(self.plan[name])
+            known = CHOICES[name] if own in dict(CHOICES[name]).values() else (*CHOICES[name], (own, own))
+            return Select(known, value=own, id=name, compact=True, allow_blank=False)
+        given = self.plan.asked_dict.get(name)
+        value = "" if given is None else _shown(name, given)
+        return Input(value, placeholder=default(name), id=name, classes="first" if name == "rank" else "", compact=True)
+
     def on_mount(self) -> None:
         self._read()
 
+    def _texts(self) -> dict[str, str]:
+        chosen = {field.id or "": str(field.value) for field in self.query(Select) if field.id != "preset"}
+        return {field.id or "": field.value for field in self.query(Input)} | chosen
+
     def _read(self) -> Plan | None:
         """The form as a plan, with its sentence shown; None when something does not fit, which is said instead."""
-        texts = {field.id or "": field.value for field in self.query(Input)}
-        texts["base"] = str(self.query_one(Select).value)
+        texts = self._texts()
+        for name in ADAPTER_ONLY:
+            self.query_one(f"#{name}").disabled = texts["mode"] == "full"
+        if texts["mode"] == "full":
+            texts = {name: text for name, text in texts.items() if name not in ADAPTER_ONLY}
         try:
-            plan = plan_from(texts)
+            plan = plan_from(texts, self.kept)
         except BadInput as error:
             self.say(str(error), wrong=True)
             return None
-        self.say(f"F2 then {plan.sentence(self.corpus, self.note)}")
+        self._say_plan(plan)
+        self._measure(plan)
         return plan
+
+    def _say_plan(self, plan: Plan) -> None:
+        self.say(f"{keymap.name('train')} then {plan.sentence(self.corpus, self.note)} {self.forecast}".rstrip())
+
+    @work(exclusive=True, group="forecast")
+    async def _measure(self, plan: Plan) -> None:
+        if self.model is None or not Path(self.model).is_dir():
+            return
+        known = await asyncio.to_thread(history.measured, self.model, self.corpus, plan)
+        self.forecast = history.forecast(plan, history.window_of(self.model, plan), known)
+        self._say_plan(plan)
+
+    @on(DescendantFocus)
+    def _explain(self, event: DescendantFocus) -> None:
+        if about := ABOUT.get(event.widget.id or ""):
+            self.query_one("#about", Static).update(about)
+
+    @on(Select.Changed, "#preset")
+    def _fill(self, event: Select.Changed) -> None:
+        event.stop()
+        preset = self.presets.get(str(event.value))
+        if preset is not None:
+            self._use(preset)
+            self.query_one("#about", Static).update(f"{preset.name}: {preset.about}.")
+
+    def _use(self, preset: Preset) -> None:
+        """Its settings, and the defaults for what it does not name; the name of the run stays."""
+        self.kept = {key: value for key, value in preset.settings.items() if key not in dict(ROWS) and key in FIELDS}
+        for field in self.query(Input):
+            if field.id != "name":
+                given = preset.settings.get(field.id or "")
+                field.value = "" if given is None else _shown(field.id or "", given)
+        for select in self.query(Select):
+            if select.id not in ("preset", "base"):
+                select.value = str(preset.settings.get(select.id or "", DEFAULTS[select.id or ""]))
 
     @on(Input.Changed)
     @on(Select.Changed)
@@ -83,20 +170,20 @@ class Settings(Dialog[Plan]):
 
     @on(Button.Pressed, "#defaults")
     def _defaults(self) -> None:
-        for field in self.query(Input):
-            field.value = ""
-        self.query_one(Select).value = "auto"
+        self._use(Preset("", "", {}))
+        self.query_one("#preset", Select).value = OWN
+        self.query_one("#base", Select).value = "auto"
 
 
 def default(name: str) -> str:
     """What an empty field means."""
     if name == "epochs":
         return "1"
-    if name == "seq_len":
+    if name in ("seq_len", "micro_batch"):
         return "auto"
     value = DEFAULTS[name]
     return "–" if value is None else _shown(name, value)
 
 
-def _shown(name: str, value: object) -> str:
+def _shown(name: str, value: Any) -> str:
     return words.rate(float(str(value))) if name == "lr" else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,200 +1,173 @@
 """The left half: who speaks, what was said, where one types."""
 
-from dataclasses import dataclass
-
 from textual.app import ComposeResult
-from textual.containers import HorizontalGroup, Vertical, VerticalScroll
-from textual.message import Message
 from textual.widgets import Static
 
-from loralab_tui.chat_history import Exchange
-from loralab_tui.conversation import Conversation, speakers_of
+from loralab_tui.chat.conversation import Round, speakers_of
+from loralab_tui.chat.history import NEWEST, Exchange, rounds_of
+from loralab_tui.chat.sampling import SamplingChoice
+from loralab_tui.states.welcome import placeholder, welcome
 from loralab_tui.studio import Studio
-from loralab_tui.welcome import placeholder, welcome
-from loralab_tui.widgets.choice import Choice
+from loralab_tui.terminal.environment import PACE
+from loralab_tui.widgets.asking import Asking
+from loralab_tui.widgets.chat_heading import ChatHeading
+from loralab_tui.widgets.completions import Completions
 from loralab_tui.widgets.message import ChatMessage
 from loralab_tui.widgets.prompt import Prompt
+from loralab_tui.widgets.sampling_line import SamplingLine
 from loralab_tui.words import one_line
 
-FLUSH_S = 0.1
 
-
-class ChatPane(Vertical):
-    """Keeps the conversation and asks speakers one after another; sending is the screen's, by the messages below."""
+class ChatPane(Asking):
+    """Keeps the conversation on the screen: editing, clearing, bringing back."""
 
     DEFAULT_CSS = """
     ChatPane { padding: 0 1; }
-    ChatPane #chat-title { height: 1; margin-bottom: 1; }
-    ChatPane #chat-name { width: auto; color: $quiet; text-style: bold; margin-right: 2; }
     ChatPane:focus-within #chat-name { color: $primary; }
-    ChatPane #gap { width: 1fr; }
-    ChatPane #mode > Option { margin-right: 0; margin-left: 1; }
-    ChatPane #transcript { height: 1fr; scrollbar-size-vertical: 1; }
+    ChatPane #transcript { height: 1fr; }
     ChatPane #welcome { height: 1fr; padding: 1 2; color: $quiet; }
-    ChatPane #training-strip { height: 1; color: $quiet; display: none; padding: 0 1; text-wrap: nowrap; }
+    ChatPane #training-strip {
+        height: 1; color: $quiet; display: none; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
-
-    @dataclass
-    class Ask(Message):
-        """Send this to a speaker; `text` is the newest question, `turns` the whole branch."""
-
-        speaker: str
-        text: str
-        turns: list[dict[str, str]]
-        continues: bool
-
-    @dataclass
-    class Cancel(Message):
-        request: int
-
-    @dataclass
-    class Command(Message):
-        """`/word` was typed."""
-
-        word: str
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.speaker = Choice([("base", "Base"), ("lora", "LoRA"), ("both", "Both")], "base", id="speaker")
-        self.mode = Choice([("chat", "Chat"), ("continue", "Continue")], "chat", id="mode")
+        self.heading = ChatHeading(id="chat-title")
+        self.speaker, self.mode = self.heading.speaker, self.heading.mode
         self.welcome = Static(id="welcome")
-        self.transcript = VerticalScroll(id="transcript")
         self.strip = Static(id="training-strip", markup=False)
+        self.sampling_line = SamplingLine(id="sampling-line", markup=False)
         self.prompt = Prompt(id="prompt")
-        self.conversation = Conversation()
-        self.waiting: list[tuple[str, str]] = []  # (speaker, question) still to be asked
-        self.answering: ChatMessage | None = None
-        self.request: int | None = None
-        self._cancelled = False
+        self.editing: Round | None = None
 
     def compose(self) -> ComposeResult:
-        with HorizontalGroup(id="chat-title"):
-            yield Static("CHAT", id="chat-name")
-            yield self.speaker
-            yield Static("", id="gap")
-            yield self.mode
-        yield from (self.welcome, self.transcript, self.strip, self.prompt)
+        yield from (self.heading, self.welcome, self.transcript, self.strip, self.sampling_line)
+        yield from (self.prompt.commands, self.prompt)
 
     def on_mount(self) -> None:
-        self.transcript.display = False
-        self.set_interval(FLUSH_S, self._flush)
-
-    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
-        event.stop()
-        if event.text.startswith("/") and " " not in event.text:
-            self.post_message(self.Command(event.text[1:].lower()))
-        else:
-            self.say(event.text)
-
-    def say(self, text: str) -> None:
-        """The user's words go on the transcript; then each chosen speaker is asked in turn."""
-        self._put(ChatMessage("you", text))
-        self.waiting += [(speaker, text) for speaker in speakers_of(self.speaker.value)]
-        self._next()
-
-    def _next(self) -> None:
-        if self.answering is not None or not self.waiting:
-            return
-        speaker, text = self.waiting.pop(0)
-        continues = self.mode.value == "continue"
-        turns = [] if continues else self.conversation.ask(speaker, text)
-        self.answering = ChatMessage(speaker, note="thinking…")
-        self.answering.streaming = True
-        self._cancelled = False
-        self._put(self.answering)
-        self.post_message(self.Ask(speaker, text, turns, continues))
-
-    def begun(self, request: int) -> None:
-        """The question is on its way under this number; an Esc pressed meanwhile is honoured now."""
-        self.request = request
-        if self._cancelled:
-            self.post_message(self.Cancel(request))
-
-    def pinned(self, request: int, step: int | None) -> None:
-        if self.answering is not None and request == self.request:
-            self.answering.step = step
-            self.answering.note = ""
-            self.answering.paint()
-
-    def piece(self, request: int, text: str) -> None:
-        if self.answering is not None and request == self.request:
-            self.answering.add(text)
-
-    def done(self, request: int, text: str, note: str) -> None:
-        if self.answering is not None and request == self.request:
-            self.conversation.answer(self.answering.speaker, text)
-            self.answering.finish(text, note)
-            self._end()
-
-    def failed(self, sentence: str, request: int | None = None) -> None:
-        """The answer under way (number `request`, if one is given) will not come."""
-        if self.answering is not None and request in (None, self.request):
-            self.conversation.take_back(self.answering.speaker)
-            self.answering.fail(sentence)
-            self._end()
-
-    def _end(self) -> None:
-        self.answering = None
-        self.request = None
-        self._next()
-
-    def stop(self) -> bool:
-        """Stop the answer under way and those waiting; False when there is none."""
-        if self.answering is None:
-            return False
-        self.waiting.clear()
-        self._cancelled = True
-        if self.request is not None:
-            self.post_message(self.Cancel(self.request))
-        return True
-
-    def clear(self) -> None:
-        self.stop()
-        self.conversation.clear()
-        for message in self.query(ChatMessage):
-            if message is not self.answering:
-                message.remove()
-        self.welcome.display = self.answering is None
-        self.transcript.display = self.answering is not None
-
-    def restore(self, exchanges: list[Exchange]) -> None:
-        """A conversation of the run, brought back: on the transcript and in the speakers' memories."""
-        self.clear()
-        asked = None
-        for exchange in exchanges:
-            if exchange.question != asked:
-                self._put(ChatMessage("you", exchange.question))
-                asked = exchange.question
-            message = ChatMessage(exchange.speaker, exchange.text)
-            message.step = exchange.step
-            self._put(message)
-            if exchange.messages:
-                self.conversation.ask(exchange.speaker, exchange.question)
-                self.conversation.answer(exchange.speaker, exchange.text)
-
-    def _put(self, message: ChatMessage) -> None:
-        self.welcome.display = False
-        self.transcript.display = True
-        self.transcript.mount(message)
-        self.transcript.anchor()
-
-    def last_line(self) -> str:
-        """The newest words in one line, for the training side when it has the screen to itself."""
-        messages = list(self.query(ChatMessage))
-        return f"{messages[-1].title}: {one_line(messages[-1].text)}" if messages else "nothing said yet"
-
-    def show(self, studio: Studio) -> None:
-        """Who can speak now, and what to do first."""
-        run = studio.run
-        self.speaker.label("lora", f"LoRA @{run.step}" if run is not None and run.step else "LoRA")
-        missing = studio.lora_missing
-        for value in ("lora", "both"):
-            self.speaker.allow(value, not missing, missing)
-        if missing and self.speaker.value != "base":
-            self.speaker.value = "base"
-        self.welcome.update(welcome(studio))
-        self.prompt.placeholder = placeholder(studio, self.mode.value == "continue")
+        self._show_what_there_is()
+        self.set_interval(PACE.flush_s, self._flush)
 
     def _flush(self) -> None:
         if self.answering is not None:
             self.answering.flush()
+
+    def on_completions_picked(self, event: Completions.Picked) -> None:
+        event.stop()
+        self.prompt.take(event.command)
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        self.say(event.text)
+
+    def say(self, text: str) -> None:
+        """Ask the chosen speakers; an edited question takes its old self and all behind it off first."""
+        if self.editing is not None:
+            edited = self.editing
+            self._stop_editing()
+            if edited in self.conversation.rounds:
+                rounds = self.conversation.rounds
+                self.abandon(rounds[rounds.index(edited) :])
+                self.conversation.cut(edited)
+                self.transcript.cut(edited)
+        self.heading.settle()
+        self.ask(text, self.mode.value == "continue", speakers_of(self.speaker.value))
+        self._show_what_there_is()
+
+    # ---- what is done with what was said
+
+    def again(self) -> str:
+        """Ask again: the message one is on, or the last question of all. Says what is in the way, if something is."""
+        chosen = self.transcript.chosen or next(reversed(self.transcript.messages), None)
+        if chosen is None:
+            return "nothing was asked yet"
+        one = [chosen] if chosen.reply is not None and chosen is self.transcript.chosen else []
+        messages = one or [each for each in self.transcript.messages if each.about is chosen.about and each.reply]
+        if any(self.busy(message) for message in messages):
+            return "it is being answered already; Esc stops it"
+        self.ask_again(messages)
+        self.prompt.focus()
+        return ""
+
+    def edit(self) -> bool:
+        """The question one is on (or the last) goes back into the prompt. False when there is none."""
+        chosen = self.transcript.chosen
+        rounds = self.conversation.rounds
+        if not rounds:
+            return False
+        self.editing = chosen.about if chosen else rounds[-1]
+        self.prompt.begin_editing(self.editing.question)
+        self.prompt.focus()
+        return True
+
+    def _stop_editing(self) -> None:
+        self.editing = None
+        self.prompt.end_editing()
+
+    def stop(self) -> bool:
+        """Stop the answer under way, or else give up editing; False when there is neither."""
+        if super().stop():
+            return True
+        if self.editing is None:
+            return False
+        self._stop_editing()
+        self.prompt.put(self.prompt.put_off)
+        return True
+
+    def to_copy(self) -> ChatMessage | None:
+        """The message one is on, or the last answer that says something."""
+        answers = [message for message in self.transcript.messages if message.reply and message.text]
+        return self.transcript.chosen or (answers[-1] if answers else None)
+
+    def clear(self) -> bool:
+        """Begin afresh; an empty conversation brings the cleared one back instead. False when there was nothing."""
+        if not self.conversation.rounds:
+            return bool(self.undo())
+        self.abandon(list(self.conversation.rounds))
+        self.conversation.clear()
+        self._stop_editing()
+        self._show_rounds()
+        return True
+
+    def undo(self) -> list[Round]:
+        """Bring back what was taken away last; what was asked since stays below it, also an answer under way."""
+        back = self.conversation.undo()
+        if back:
+            self._show_rounds()
+        return back
+
+    def restore(self, exchanges: list[Exchange]) -> None:
+        """A conversation of the run, brought back: on the transcript and in the speakers' memories."""
+        self.abandon(list(self.conversation.rounds))
+        self.conversation.replace(rounds_of(exchanges))
+        self.heading.begin(self.conversation.rounds)
+        self._stop_editing()
+        self._show_rounds(more=len(exchanges) >= NEWEST)
+
+    def _show_rounds(self, *, more: bool = False) -> None:
+        self.transcript.show(self.conversation.rounds, more=more)
+        self._show_what_there_is()
+
+    def _show_what_there_is(self) -> None:
+        said = bool(self.conversation.rounds)
+        self.welcome.display, self.transcript.display = not said, said
+
+    # ---- what stands around it
+
+    def use_sampling(self, choice: SamplingChoice) -> None:
+        self.sampling = choice
+        self.sampling_line.tell(choice)
+
+    def last_line(self) -> str:
+        """The newest words in one line, for the training side when it has the screen to itself."""
+        messages = self.transcript.messages
+        return f"{messages[-1].title}: {one_line(messages[-1].text[:400])}" if messages else "nothing said yet"
+
+    def show(self, studio: Studio) -> None:
+        """Who can speak now, and what to do first."""
+        self.heading.show(studio)
+        self.conversation.context = studio.status.context if studio.status else 0
+        self.transcript.kept_in = "chat.jsonl" if studio.run is not None else ""
+        self.welcome.update(welcome(studio))
+        self.prompt.placeholder = placeholder(studio, self.mode.value == "continue")

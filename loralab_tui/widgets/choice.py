@@ -83,6 +83,11 @@ class Choice(HorizontalGroup):
                 option.disabled = not allowed
                 option.tooltip = None if allowed else why
 
+    def choose(self, value: str) -> None:
+        """As a click on it would."""
+        if any(option.value == value and not option.disabled for option in self.options):
+            self._pick(value)
+
     def turn(self) -> None:
         """To the next word that is allowed."""
         at = next(i for i, option in enumerate(self.options) if option.value == self.value)

@@ -5,7 +5,8 @@ from textual.containers import HorizontalGroup
 from textual.content import Content
 from textual.widgets import Static
 
-from loralab_tui import keymap, words
+from loralab_tui import words
+from loralab_tui.config import keymap
 
 
 class Chip(Static):
@@ -58,7 +59,7 @@ class Header(HorizontalGroup):
         self.model.show(model_text, bool(model))
         self.corpus.show(corpus_text, bool(corpus))
         self.plan.show(plan)
-        self.train.update(f"F2 {train}")
+        self.train.update(f"{self.train.action.key_label} {train}")
         self.train.set_class(not ready, "-idle")
 
     def _room(self, taken: int) -> int:

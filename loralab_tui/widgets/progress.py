@@ -4,7 +4,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from loralab_tui import words
-from loralab_tui.run_view import Phase, RunView
+from loralab_tui.runs.view import Phase, RunView
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
@@ -17,8 +17,15 @@ def bar(share: float, width: int) -> tuple[str, str]:
 class ProgressLine(Static):
     DEFAULT_CSS = "ProgressLine { height: 1; }"
 
+    _view: RunView | None = None
+
     def show(self, view: RunView | None) -> None:
+        self._view = view
         self.update(self._content(view) if view else "")
+
+    def on_resize(self) -> None:
+        """A run that has ended is shown once, maybe before there is a width."""
+        self.show(self._view)
 
     def _content(self, view: RunView) -> Content:
         if view.phase is Phase.PREPARING and not len(view.curve):

@@ -1,0 +1,56 @@
+"""Choosing a model, a corpus, the settings."""
+
+from textual import work
+
+from loralab_tui.actions.base import ActionApp
+from loralab_tui.config import keymap
+
+
+class SetupActions(ActionApp):
+    @work(group="dialog", exclusive=True)
+    async def action_model(self) -> None:
+        from loralab_tui.screens.model_picker import ModelPicker
+
+        chosen = await self.push_screen_wait(ModelPicker(self.studio.model))
+        if chosen is None:
+            return
+        if self.studio.live:
+            self.tell(f"The run goes on without being watched; {keymap.name('runs')} shows it again.")
+        self.do("engine", self.setup.use_model, chosen)
+
+    @work(group="dialog", exclusive=True)
+    async def action_corpus(self) -> None:
+        from loralab_tui.screens.corpus_picker import CorpusPicker
+
+        if self._fixed("corpus"):
+            return
+        chosen = await self.push_screen_wait(CorpusPicker(self.studio.corpus.path if self.studio.corpus else None))
+        if chosen is not None:
+            self.setup.use_corpus(chosen)
+
+    @work(group="dialog", exclusive=True)
+    async def action_settings(self) -> None:
+        from loralab_tui.screens.settings import Settings
+
+        if self._fixed("settings"):
+            return
+        corpus = self.studio.corpus
+        path, note = (corpus.path, corpus.note) if corpus else ("the corpus", "")
+        model = self.studio.status.model if self.studio.status else self.studio.model
+        dialog = Settings(self.studio.plan, path, note, model)
+        plan = await self.push_screen_wait(dialog)
+        if plan is not None:
+            self.do("engine", self.setup.use_plan, plan)
+
+    def action_data(self) -> None:
+        from loralab_tui.screens.data_view import DataView
+
+        if self.screen is self.main:
+            self.push_screen(DataView(self.studio, self.link.peek))
+
+    def _fixed(self, what: str) -> bool:
+        """A run keeps what it began with; said, so that nobody wonders."""
+        if self.studio.live:
+            stop = keymap.name("stop")
+            self.tell(f"The {what} of a run cannot change while it trains; {stop} stops it, then a new run can differ.")
+        return self.studio.live

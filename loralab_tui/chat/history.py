@@ -1,0 +1,60 @@
+"""What was said in a run before: its chat.jsonl, as far as it can be read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loralab_core.runs.directory import RunDirectory
+from loralab_tui.chat.conversation import Reply, Round
+
+NEWEST = 50
+TAIL = 8 << 20  # bytes: each exchange holds the whole branch before it, so a long conversation grows by its square
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One question and its answer. Asked with `messages` in a chat, with `prompt` where a text was continued."""
+
+    speaker: str
+    text: str
+    step: int | None = None
+    messages: list[dict[str, Any]] | None = None
+    prompt: str | None = None
+
+    @property
+    def question(self) -> str:
+        return str(self.messages[-1].get("content", "")) if self.messages else self.prompt or ""
+
+
+def rounds_of(exchanges: list[Exchange]) -> list[Round]:
+    """As one saw it: answers of both under their question, one that was asked for again in the old one's place."""
+    rounds: list[Round] = []
+    lengths: dict[str, int] = {}  # of what each speaker of the last round was sent: the same when asked again
+    for exchange in exchanges:
+        length = len(exchange.messages or ())
+        same = rounds and rounds[-1].question == exchange.question
+        if not same or lengths.get(exchange.speaker, length) != length:
+            rounds.append(Round(exchange.question, exchange.messages is None))
+            lengths = {}
+        lengths[exchange.speaker] = length
+        others = [reply for reply in rounds[-1].replies if reply.speaker != exchange.speaker]
+        rounds[-1].replies = [*others, Reply(exchange.speaker, exchange.text, exchange.step)]
+    return rounds
+
+
+def read_chat(run: Path) -> list[Exchange]:
+    """The newest exchanges, the oldest of them first; damaged lines are left out."""
+    try:
+        with RunDirectory(run).chat_path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().splitlines()[-NEWEST:]
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(msgspec.json.decode(line, type=Exchange))
+        except msgspec.DecodeError:
+            continue
+    return [exchange for exchange in found if exchange.speaker in ("base", "lora")]

@@ -1,0 +1,97 @@
+"""What the engine's side tells the screen: one small message for each thing that can happen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from textual.message import Message
+
+from loralab_core.wire.messages import EngineStatus, Generated
+
+
+@dataclass
+class EngineOpening(Message):
+    """An engine is being started or found; `what` says so in words."""
+
+    what: str
+
+
+@dataclass
+class EngineLoading(Message):
+    done: int
+    total: int
+    what: str
+
+
+@dataclass
+class EngineReady(Message):
+    """Connected, with the first status."""
+
+    status: EngineStatus
+
+
+@dataclass
+class EngineReport(Message):
+    """A later status: memory, queue, whether the model is loaded by now."""
+
+    status: EngineStatus
+
+
+@dataclass
+class ModelNotRead(Message):
+    """The engine cannot read the model; it stays connected."""
+
+    sentence: str
+
+
+@dataclass
+class EngineSilent(Message):
+    """Connected, but nothing has been heard for `seconds`; 0 when it speaks again."""
+
+    seconds: int
+
+
+@dataclass
+class EngineLost(Message):
+    """The connection ended without our doing."""
+
+    sentence: str
+
+
+@dataclass
+class RunStarted(Message):
+    """The engine took a run on; its events follow."""
+
+    run: str
+
+
+@dataclass
+class RunEvents(Message):
+    """Events of one run in order; many at once when an old run is replayed."""
+
+    run: str
+    events: list[dict[str, Any]]
+
+
+@dataclass
+class AnswerBegun(Message):
+    request: int
+    step: int | None
+    prompt_tokens: int = 0
+
+
+@dataclass
+class AnswerPiece(Message):
+    request: int
+    text: str
+
+
+@dataclass
+class AnswerDone(Message):
+    request: int
+    answer: Generated
+
+
+@dataclass
+class AnswerFailed(Message):
+    request: int
+    sentence: str

@@ -1,0 +1,220 @@
+"""A run's life from the keyboard: begin, pause, resume, stop, come back to it, follow what its engine says.
+
+Knows no widget. Everything that can fail raises LoraLabError with a sentence; the screen shows it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.runs.config import config_from
+from loralab_core.runs.directory import RunDirectory, create_run, find_run
+from loralab_core.runs.events import FINAL, read
+from loralab_core.runs.record import RunRecord
+from loralab_tui.chat.history import Exchange, read_chat
+from loralab_tui.chat.prompts import next_prompts
+from loralab_tui.config import keymap
+from loralab_tui.engine.opening import engine_of
+from loralab_tui.engine.setup import Setup
+from loralab_tui.plan import DEFAULTS, FIELDS, Plan
+from loralab_tui.runs.view import Phase, RunView
+from loralab_tui.runs.visits import come_back
+from loralab_tui.studio import Corpus
+
+BREATH = 1000  # events of a long run that are applied before the screen has its turn
+
+
+class RunControl:
+    """`changed` and `show_chat` as in Setup."""
+
+    def __init__(self, setup: Setup, changed: Callable[[], None], show_chat: Callable[[list[Exchange]], None]) -> None:
+        self.studio = setup.studio
+        self.link = setup.link
+        self.setup = setup
+        self._changed = changed
+        self._show_chat = show_chat
+        self._config: dict[str, Any] = {}
+        self._under_way = False
+
+    async def train_key(self) -> None:
+        """F2: start, pause, go on, resume: what the run's state makes of it. Pressed again meanwhile: nothing."""
+        if self._under_way:
+            return
+        self._under_way = True
+        try:
+            await self._train_key()
+        finally:
+            self._under_way = False
+
+    async def _train_key(self) -> None:
+        run = self.studio.run
+        if run is None or run.phase in (Phase.DONE, Phase.FAILED):
+            await self._train()
+        elif run.phase is Phase.TRAINING:
+            await self.link.pause(run.directory, True)
+            self._phase(run, Phase.PAUSED)
+        elif run.phase is Phase.PAUSED:
+            await self.link.pause(run.directory, False)
+            self._phase(run, Phase.TRAINING)
+        elif run.phase in (Phase.STOPPED, Phase.LOST):
+            await self._resume(run)
+
+    async def _train(self) -> None:
+        studio = self.studio
+        if studio.model is None or studio.corpus is None:
+            what = "model" if studio.model is None else "corpus"
+            raise LoraLabError(f"choose a {what} ({keymap.name(what)}) first, then {keymap.name('train')} trains")
+        config = studio.plan.config(studio.model, studio.corpus.path)
+        if not self._engine_fits():
+            studio.run = None
+            await self.setup.open_engine()
+        if studio.status is not None:  # the engine's word on what "auto" became
+            config |= {"model": studio.status.model, "base": studio.status.base, "device": studio.status.device}
+        if "prompts" in config and not config["prompts"]:
+            config |= {"prompts": list(await next_prompts(studio))}
+        self._config = config
+        if studio.plan.full:
+            await self._train_all_weights(config)
+            return
+        await self.link.train(config, self._asked())
+
+    def _asked(self) -> dict[str, Any]:
+        """What the user asked for; not the steps that were made for this very corpus."""
+        asked = self.studio.plan.asked_dict
+        return {name: value for name, value in asked.items() if name != "steps" or not self.studio.steps_suit}
+
+    def _engine_fits(self) -> bool:
+        """Whether a new run can begin in the engine there is."""
+        status, base = self.studio.status, self.studio.plan["base"]
+        return self.link.connected and not self.studio.own_weights and (status is None or base in ("auto", status.base))
+
+    async def _train_all_weights(self, config: dict[str, Any]) -> None:
+        """The run comes first, since its engine is called after it; then it goes on from its beginning."""
+        made = await asyncio.to_thread(create_run, config_from(config), self._asked())
+        self.studio.run = run = RunView(str(made.path), config)
+        run.phase = Phase.LOST
+        await self._resume(run)
+
+    async def _resume(self, run: RunView, steps: int | None = None) -> None:
+        before, why = run.phase, run.why
+        self._phase(run, Phase.PREPARING)
+        try:
+            if not self.link.connected or run.full:
+                await self.setup.open_engine()
+            await self.link.resume(run.directory, steps)
+        except LoraLabError:
+            run.why = why
+            self._phase(run, before)
+            raise
+
+    async def train_on(self, steps: int) -> None:
+        """Take the run on screen up again, to `steps` in all."""
+        if self.studio.run is not None:
+            await self._resume(self.studio.run, steps)
+
+    async def stop(self) -> None:
+        """Ends the run; its last events say so."""
+        run = self.studio.run
+        if run is None or not run.phase.live:
+            return
+        before = run.phase
+        self._phase(run, Phase.STOPPING)
+        try:
+            await self.link.stop(run.directory)
+        except LoraLabError:
+            if run.phase is Phase.STOPPING:
+                self._phase(run, before)
+            raise
+
+    def _phase(self, run: RunView, phase: Phase) -> None:
+        run.phase = phase
+        run.revision += 1
+        self._changed()
+
+    async def open_run(self, text: str) -> None:
+        """Show a run, whole; follow it if it lives, open its model's engine to talk to it if not."""
+        directory = await asyncio.to_thread(find_run, text)
+        record = await asyncio.to_thread(directory.record)
+        await self._take_over(directory, record)
+        socket = await asyncio.to_thread(engine_of, directory)
+        if socket is not None:
+            self.studio.own_weights = self.studio.run is not None and self.studio.run.full
+            try:
+                self.studio.status = await self.link.connect(socket)
+            except LoraLabError as error:  # an engine of another version, or a frozen one
+                await self.read_rest(str(error))
+                raise
+            await self.link.attach(str(directory.path))
+            self._changed()
+            return
+        await self.read_rest("")
+        await self.setup.open_engine()
+
+    async def go_on(self, text: str, steps: int | None = None) -> None:
+        """Show a run and take it up again, to `steps` in all. One that is being trained gets its new number at once."""
+        await self.open_run(text)
+        run, self.studio.away = self.studio.run, None
+        if run is not None and not run.phase.live:
+            await self._resume(run, steps)
+        elif run is not None and steps is not None:
+            await self.link.change(run.directory, steps)
+
+    async def _take_over(self, directory: RunDirectory, record: RunRecord) -> None:
+        config = (record.prepared or {}).get("config") or record.config
+        if not config.get("model"):
+            raise BadInput(f"{directory.record_path} is damaged: it names no model")
+        away = await asyncio.to_thread(come_back, directory, self.studio.run)
+        self.studio.model = str(config["model"])
+        self.studio.corpus = Corpus(str(config["corpus"][0])) if config.get("corpus") else None
+        again = (name for name in FIELDS if name != "name")  # which belongs to that run alone
+        asked = {name: config[name] for name in again if config.get(name) not in (None, DEFAULTS[name])}
+        self.studio.plan = Plan(tuple(asked.items()))
+        decided = bool(config.get("corpus")) and "steps" not in record.asked  # by the length of this very corpus
+        self.studio.steps_suit = str(config["corpus"][0]) if decided else ""
+        self.studio.run = RunView(str(directory.path), {**config, "name": record.name})
+        self.studio.away = away
+        self.studio.adapter = None  # LoRA is that of the run
+        self.studio.trouble = ""
+        self._show_chat(await asyncio.to_thread(read_chat, directory.path))
+        self._changed()
+
+    async def read_rest(self, why: str) -> None:
+        """What the file knows beyond what came over the wire; a run without an end was interrupted."""
+        run = self.studio.run
+        if run is None:
+            return
+        path = RunDirectory(Path(run.directory)).events_path
+        events = await asyncio.to_thread(read, path, run.seq)
+        for number, event in enumerate(events):
+            run.apply(event)
+            if number % BREATH == BREATH - 1:
+                await asyncio.sleep(0)
+        if run.phase.live:
+            run.why = why
+            run.phase = Phase.LOST
+        run.revision += 1
+        self._changed()
+
+    def run_started(self, directory: str) -> None:
+        """The engine took on a run: a new one gets a view, one that is resumed keeps its own."""
+        if self.studio.run is None or self.studio.run.directory != directory:
+            self.studio.run = RunView(directory, self._config)
+        self._changed()
+
+    def run_events(self, directory: str, events: list[dict[str, Any]]) -> bool:
+        """Apply what belongs to the run on screen; True if the run has just ended."""
+        run = self.studio.run
+        if run is None or run.directory != directory:
+            return False
+        for event in events:
+            run.apply(event)
+        return bool(events) and events[-1].get("event") in FINAL
+
+    async def follow_foreign(self, directory: str) -> None:
+        """The engine is at work on a run that is not on screen (started elsewhere, or before one left): show it."""
+        run = RunDirectory(Path(directory))
+        await self._take_over(run, await asyncio.to_thread(run.record))
+        await self.link.attach(directory)
+        self._changed()

@@ -1,0 +1,93 @@
+"""How the next answers are drawn, and what the model is told before a conversation."""
+
+from dataclasses import fields
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Grid, HorizontalGroup, Vertical
+from textual.widgets import Button, Input, Label, Static, TextArea
+
+from loralab_core.errors import BadInput
+from loralab_tui.chat.sampling import DEFAULT, SamplingChoice, read_setting
+from loralab_tui.screens.dialog import Dialog
+
+FIELDS = (
+    ("temperature", "Temperature", "0 is greedy: the likeliest word each time"),
+    ("top_p", "Top-p", "the share of likely words to draw from"),
+    ("seed", "Seed", "a number repeats an answer; any does not"),
+    ("length", "Length", "most tokens of an answer"),
+)
+NAMES = [each.name for each in fields(DEFAULT)]
+
+
+class SamplingDialog(Dialog[SamplingChoice]):
+    """Dismissed with the choice; an empty field is the default, which stands in it."""
+
+    CSS_PATH = ["dialog.tcss", "sampling.tcss"]
+
+    def __init__(self, choice: SamplingChoice) -> None:
+        super().__init__()
+        self.choice = choice
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as box:
+            box.border_title = "How it answers"
+            box.border_subtitle = "Enter: keep · Tab: next field · Esc: back"
+            yield Static("System prompt: what it is told before a chat (not in Continue)", id="system-prompt")
+            yield TextArea(
+                self.choice.system,
+                tab_behavior="focus",
+                soft_wrap=True,
+                classes="first",
+                placeholder="none",
+                id="system",
+            )
+            with Grid(id="fields"):
+                for name, label, meaning in FIELDS:
+                    yield Label(label)
+                    given = shown(getattr(self.choice, name))
+                    usual = shown(getattr(DEFAULT, name))
+                    yield Input("" if given == usual else given, placeholder=usual, id=name, compact=True)
+                    yield Label(meaning, classes="meaning")
+            yield Static(id="said", markup=False)
+            with HorizontalGroup(classes="buttons"):
+                yield Button("Defaults", id="defaults")
+                yield Button("Keep", id="keep")
+
+    def on_mount(self) -> None:
+        self._read()
+
+    def _read(self) -> SamplingChoice | None:
+        """The form as a choice; None when something does not fit, which is said."""
+        texts = {field.id or "": field.value.strip() for field in self.query(Input)}
+        texts["system"] = self.query_one(TextArea).text.strip()
+        try:
+            choice = SamplingChoice(
+                **{each.name: read_setting(each.name, texts[each.name]) for each in fields(DEFAULT)}
+            )
+        except BadInput as error:
+            self.say(str(error), wrong=True)
+            return None
+        self.say(f"From the next answer on: {choice.told() or 'the usual settings'}.")
+        return choice
+
+    @on(Input.Changed)
+    @on(TextArea.Changed)
+    def _changed(self) -> None:
+        self._read()
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#keep")
+    def _keep(self) -> None:
+        if (choice := self._read()) is not None:
+            self.dismiss(choice)
+
+    @on(Button.Pressed, "#defaults")
+    def _defaults(self) -> None:
+        self.query_one(TextArea).text = ""
+        for field in self.query(Input):
+            field.value = ""
+
+
+def shown(value: object) -> str:
+    return "any" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
