@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from loralab_core.runs.directory import RunDirectory, find_run
-from tests.engine.driving import end_engine, loralab, small_training
+from loralab_core.errors import BadInput
+from loralab_core.runs.config import config_from
+from loralab_core.runs.directory import RunDirectory, create_run, find_run
+from loralab_core.runs.events import read
+from loralab_core.wire.messages import Resume, Train
+from tests.engine.driving import (
+    connect,
+    detached,
+    end_engine,
+    loralab,
+    small_training,
+    steps_of,
+    the_engine,
+    wait_for_end,
+)
 
 pytestmark = pytest.mark.xdist_group("engine")
 
@@ -43,3 +56,32 @@ def test_all_weights_answer_as_they_were_trained(fixtures_dir: Path, tmp_path: P
     assert "no base beside them" in err and "loralab chat --model" in err
     _, err = loralab("generate", "--model", str(run.model), "--adapter", str(run.path), "--prompt", "x", code=2)
     assert f"--model {run.model}" in err
+
+
+def test_the_run_has_one_engine_all_its_life(fixtures_dir: Path) -> None:
+    """Who trains it, talks to it or takes it up again comes to the same process, also from the screen."""
+    from loralab_tui.engine.opening import open_engine
+
+    loralab(*small_training(fixtures_dir, mode="full", steps=4))
+    run, engine = find_run("last"), the_engine()
+    assert engine.mode == run.record().id
+    answers, _ = chatted(run, PROMPT)
+    assert answers[0]["speaker"] == "lora"
+    loralab("resume", "last", "--steps", "6")
+    assert steps_of(run) == list(range(1, 7))
+    config = run.record().config
+    place = open_engine(config["model"], config["base"], config["device"], lambda *_: None, str(run.path))
+    assert str(place) == engine.socket and the_engine() == engine
+
+
+def test_a_shared_model_is_never_changed(fixtures_dir: Path) -> None:
+    run = detached(small_training(fixtures_dir, steps=2))
+    config = run.record().config
+    with connect() as client:
+        with pytest.raises(BadInput, match="all weights must be trained in another one"):
+            client.ask(Train(id=client.next_id(), config=config | {"mode": "full"}))
+        wait_for_end(run)
+        own = create_run(config_from(config | {"mode": "full"}))
+        with pytest.raises(BadInput, match="holds a shared model"):
+            client.ask(Resume(id=client.next_id(), run=str(own.path)))
+    assert not read(own.events_path)

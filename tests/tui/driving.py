@@ -68,3 +68,8 @@ def shown(app: StudioApp, selector: str) -> str:
 
 def toasts(app: StudioApp) -> list[str]:
     return [note.message for note in app._notifications]
+
+
+def seen(app: StudioApp) -> str:
+    """Every character of the terminal, as it is written there."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())

@@ -13,6 +13,8 @@ from loralab_core.runs.directory import RunDirectory, create_run
 from loralab_core.runs.events import EventLog, read
 from loralab_core.wire import messages as wire
 
+LONGEST_LINE = 1 << 24
+
 
 class FakeEngine:
     """One client at a time. `asked` is every request in order; `frozen` keeps it from answering."""
@@ -21,8 +23,11 @@ class FakeEngine:
         self.socket = socket
         self.asked: list[wire.Request] = []
         self.frozen = False
+        self.loaded = True  # if not, reading the model takes until a test says more
         self.chat_template = "own"
+        self.context = 0
         self.run: str | None = None
+        self.run_dir: str | None = None  # where a new run goes; None: where runs go
         self.logs: dict[str, EventLog] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
@@ -34,10 +39,13 @@ class FakeEngine:
             wire.Stop: self._stop,
             wire.Pause: lambda request: self.send(wire.Done(id=request.id)),
             wire.Cancel: self._cancel,
+            wire.Load: lambda request: self._status(request) if self.loaded else None,
+            wire.Change: lambda request: self.send(wire.Done(id=request.id)),
+            wire.Peek: self._peek,
         }
 
     async def __aenter__(self) -> "FakeEngine":
-        self._server = await asyncio.start_unix_server(self._serve, str(self.socket))
+        self._server = await asyncio.start_unix_server(self._serve, str(self.socket), limit=LONGEST_LINE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -53,7 +61,7 @@ class FakeEngine:
             self._writer = None
         self.socket.unlink(missing_ok=True)
 
-    def open(self, model: str, base: str, device: str, progress: object) -> Path:
+    def open(self, model: str, base: str, device: str, progress: object, run: str = "") -> Path:
         """In place of starting a real one."""
         return self.socket
 
@@ -85,21 +93,23 @@ class FakeEngine:
         while line := await reader.readline():
             request = wire.decode_request(line)
             if isinstance(request, wire.Hello):
-                self.send(wire.Hello(pid=1, name="fake"))
+                self.send(wire.Hello(version=wire.VERSION, pid=1, name="fake"))
                 continue
             self.asked.append(request)
             if not self.frozen and type(request) in self._replies:
                 self._replies[type(request)](request)
 
-    def _status(self, request: wire.Status) -> None:
+    def _status(self, request: wire.Status | wire.Load) -> None:
         status = wire.EngineStatus(
-            id=request.id, pid=1, model="m", base="fp32", device="cpu", loaded=True, run=self.run, clients=1
+            id=request.id, pid=1, model="m", base="fp32", device="cpu", loaded=self.loaded, run=self.run, clients=1
         )
+        status.context = self.context
         status.chat_template = "own" if self.chat_template == "own" else "plain"
         self.send(status)
 
     def _train(self, request: wire.Train) -> None:
-        directory = create_run(TrainConfig(**{**request.config, "corpus": tuple(request.config["corpus"])}))
+        asked = {**request.config, "corpus": tuple(request.config["corpus"]), "run_dir": self.run_dir}
+        directory = create_run(TrainConfig(**asked))
         self.begin_run(directory)
         self.send(wire.Started(id=request.id, run=str(directory.path), pid=1))
         self.event(event="prepared", step=0, steps=100, corpus="plain text, 1 document")
@@ -123,8 +133,11 @@ class FakeEngine:
     def _cancel(self, request: wire.Cancel) -> None:
         self.send(wire.Generated(id=request.target, text="cut", finish="cancelled"))
 
+    def _peek(self, request: wire.Peek) -> None:
+        self.send(wire.Batch(id=request.id, step=1, rows=[[("What is it?", False), ("A cat.", True)]]))
 
-def falling(step: int) -> float:
+
+def falling(step: float) -> float:
     return 2.5 + 3.0 / (1 + step / 10)
 
 

@@ -54,6 +54,15 @@ def started(*arguments: str) -> Iterator[Terminal]:
         os.close(master)
 
 
+def test_a_home_that_can_be_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("LORALAB_HOME", "~nobody-of-that-name/x")
+        with started() as terminal:
+            terminal.read_until(b"there is no user called nobody-of-that-name")
+            assert terminal.process.wait(PATIENCE_S) == 2
+        assert ALTERNATE_SCREEN not in terminal.seen and b"Traceback" not in terminal.seen
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
     with started() as terminal:

@@ -18,7 +18,7 @@ async def test_both_are_asked_one_after_another_each_with_its_own_history(app: S
         assert app.main.chat.speaker.value == "both"
         await type_line(pilot, "who")
         base = await asked(pilot, engine, 1)
-        assert (base.speaker, base.run) == ("base", None)
+        assert (base.speaker, base.run) == ("base", app.studio.run.directory), "what the base said is kept with the run"
         engine.send(wire.Generated(id=base.id, text="a king"))
         lora = await asked(pilot, engine, 2)
         assert (lora.speaker, lora.run) == ("lora", engine.run)

@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from loralab_tui.curve import Curve
-from loralab_tui.widgets.chart import round_ticks
+from loralab_tui.runs.curve import Curve
+from loralab_tui.runs.scale import round_ticks
 
 
 def curve_of(losses: list[float | None], first: int = 1) -> Curve:

@@ -1,7 +1,10 @@
 """The door to the engine: order, bunches, silence, the end."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +12,8 @@ from textual.message import Message
 
 from loralab_core.errors import LoraLabError
 from loralab_core.wire import messages as wire
-from loralab_tui import engine_events as said
-from loralab_tui.engine_link import EngineLink
+from loralab_tui.engine import events as said
+from loralab_tui.engine.link import EngineLink, GivenUp
 from tests.tui.fake_engine import FakeEngine
 
 PATIENCE_S = 10.0
@@ -106,6 +109,107 @@ async def test_the_end_of_the_engine_is_told_once_and_ends_who_waits(
         await link.stop("/some/run")
 
 
+async def test_whoever_waits_for_an_answer_is_told_when_the_engine_is_left(
+    link: EngineLink, heard: Heard, engine: FakeEngine
+) -> None:
+    request = link.new_request()
+    await link.ask(wire.Generate(id=request, prompt="Once"))
+    await link.connect(engine.socket)
+    await heard.until(lambda: heard.of(said.AnswerFailed))
+    assert heard.of(said.AnswerFailed)[0].request == request
+    await link.cancel(request)
+    await link.attach("run")
+    assert not [one for one in engine.asked if isinstance(one, wire.Cancel)], "the number is another's now"
+
+
+async def test_two_that_open_at_once_leave_one_connection(engine: FakeEngine, heard: Heard) -> None:
+    link = EngineLink(heard, engine.open)
+    await asyncio.gather(link.open("m", "fp32", "cpu"), link.open("m", "fp32", "cpu"))
+    listening = [task for task in asyncio.all_tasks() if "_listen" in str(task.get_coro())]
+    assert len(listening) == 1
+    await link.close()
+
+
+async def test_an_opening_that_was_given_up_reports_nothing_more(engine: FakeEngine, heard: Heard) -> None:
+    reports: list[Callable[[int, int, str], None]] = []
+
+    def slow(model: str, base: str, device: str, progress: Callable[[int, int, str], None], run: str = "") -> Path:
+        reports.append(progress)
+        progress(1, 2, f"downloading {model}")
+        return engine.socket
+
+    link = EngineLink(heard, slow)
+    await link.open("one", "fp32", "cpu")
+    await link.open("two", "fp32", "cpu")
+    with pytest.raises(LoraLabError):
+        reports[0](2, 2, "downloading one")
+    assert [one.what for one in heard.of(said.EngineLoading)] == ["downloading one", "downloading two"]
+    await link.close()
+
+
+async def test_a_download_can_be_given_up(heard: Heard) -> None:
+    ended = threading.Event()
+
+    def downloads(model: str, base: str, device: str, progress: Callable[[int, int, str], None], run: str = "") -> Path:
+        try:
+            while True:
+                progress(1, 2, "downloading")
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    link = EngineLink(heard, downloads)
+    opening = asyncio.create_task(link.open("m", "fp32", "cpu"))
+    await heard.until(lambda: heard.of(said.EngineLoading))
+    link.give_up()
+    with pytest.raises(GivenUp):
+        await opening
+    assert await asyncio.to_thread(ended.wait, PATIENCE_S) and not link.opening
+
+
 async def test_leaving_on_purpose_is_no_loss(link: EngineLink, heard: Heard) -> None:
     await link.close()
     assert not heard.of(said.EngineLost)
+
+
+async def test_a_model_that_is_not_read_yet_is_read_at_once_and_what_fails_is_said(
+    engine: FakeEngine, heard: Heard
+) -> None:
+    engine.loaded = False
+    link = EngineLink(heard, engine.open)
+    await link.open("m", "fp32", "cpu")
+    await until_asked(engine, wire.Load)
+    engine.send(wire.Failed(id=engine.last(wire.Load).id, sentence="the model is torn"))
+    await heard.until(lambda: heard.of(said.ModelNotRead))
+    assert heard.of(said.ModelNotRead)[0].sentence == "the model is torn" and link.connected
+    await link.close()
+
+
+async def test_reading_can_be_cancelled_which_the_engine_confirms(engine: FakeEngine, heard: Heard) -> None:
+    engine.loaded = False
+    link = EngineLink(heard, engine.open)
+    await link.open("m", "fp32", "cpu")
+    await until_asked(engine, wire.Load)
+    await link.cancel_load()
+    await until_asked(engine, wire.Cancel)
+    load = engine.last(wire.Load).id
+    assert engine.last(wire.Cancel).target == load
+    engine.send(wire.Failed(id=load, sentence="reading the model was cancelled"))
+    await heard.until(lambda: heard.of(said.ModelNotRead))
+    assert "cancelled" in heard.of(said.ModelNotRead)[0].sentence
+    await link.cancel_load()
+    assert len([request for request in engine.asked if isinstance(request, wire.Cancel)]) == 1, (
+        "nothing is left to cancel"
+    )
+    await link.close()
+
+
+async def test_a_model_that_is_there_is_not_read_again(link: EngineLink, engine: FakeEngine) -> None:
+    await link.attach("run")
+    assert not [request for request in engine.asked if isinstance(request, wire.Load)]
+
+
+async def until_asked(engine: FakeEngine, kind: type[wire.Request]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(isinstance(request, kind) for request in engine.asked):
+            await asyncio.sleep(0.01)

@@ -2,17 +2,19 @@
 
 import asyncio
 import string
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, DataTable, Input
 
 from loralab_core.wire import messages as wire
-from loralab_tui import keymap
 from loralab_tui.app import Options, StudioApp
-from loralab_tui.run_view import Phase
+from loralab_tui.config import keymap
+from loralab_tui.runs.view import Phase
 from loralab_tui.screens.confirm import Confirm
 from loralab_tui.screens.help import Help
+from loralab_tui.screens.jump import Jump
 from loralab_tui.screens.main import MainScreen
 from tests.tui.driving import ready, strike, toasts, training, until
 from tests.tui.fake_engine import FakeEngine
@@ -56,6 +58,69 @@ async def test_no_printable_key_does_anything_in_a_question(app: StudioApp, engi
         assert not any(isinstance(request, wire.Stop) for request in engine.asked)
 
 
+STATES = ("nothing chosen", "ready", "training", "paused", "done")
+ACTS_AT_ONCE = {"train", "quit"}  # what begins or leaves without a screen of its own is pressed elsewhere
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+async def test_no_printable_key_starts_stops_or_deletes_anything_on_any_screen(
+    state: str, app: StudioApp, engine: FakeEngine, home: Path
+) -> None:
+    """Whatever an action opens, every key goes to every place there that takes the focus."""
+    app = StudioApp(Options(host="box"), open_engine=engine.open) if state == STATES[0] else app
+    async with app.run_test(size=(120, 40)) as pilot:
+        await _bring_to(state, app, pilot, engine)
+        asked = [type(request) for request in engine.asked if type(request) in CHANGES]
+        kept, phase = _places(home), app.studio.run.phase if app.studio.run else None
+        for action in (action for action in keymap.ACTIONS if action.id not in ACTS_AT_ONCE):
+            await app.run_action(action.id)
+            await pilot.pause()
+            await _strike_everywhere(app, pilot)
+            for _ in range(4):
+                if app.screen is not app.main:
+                    await pilot.press("escape")
+            assert app.screen is app.main, f"Esc does not leave what {action.id} opened"
+            assert app.is_running and (app.studio.run.phase if app.studio.run else None) is phase, action.id
+            assert [type(request) for request in engine.asked if type(request) in CHANGES] == asked, action.id
+        assert kept <= _places(home)
+
+
+CHANGES = (wire.Train, wire.Resume, wire.Stop, wire.Pause, wire.Change, wire.Shutdown)
+
+
+async def _bring_to(state: str, app: StudioApp, pilot: Pilot[None], engine: FakeEngine) -> None:
+    if state == "ready":
+        await ready(app, pilot)
+    if state not in STATES[2:]:
+        return
+    await training(app, pilot, engine)
+    if state == "paused":
+        await pilot.press("f2")
+        await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.PAUSED)
+    if state == "done":
+        engine.event(event="done", adapter=None, steps=20, tokens=1, seconds=1.0)
+        await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.DONE)
+
+
+async def _strike_everywhere(app: StudioApp, pilot: Pilot[None]) -> None:
+    screen = app.screen
+    if isinstance(screen, Jump):  # the one place where letters act; test_manners_screen presses them
+        return
+    for place in [None, *screen.focus_chain]:
+        if app.screen is not screen:
+            return
+        screen.set_focus(place)
+        for letter in (*PRINTABLE, " "):
+            strike(app, letter)
+        await pilot.pause()
+
+
+def _places(home: Path) -> set[str]:
+    """Everything that lies below LORALAB_HOME."""
+    return {str(path) for path in home.rglob("*") if "engines" not in path.parts}
+
+
 async def test_function_keys_act_while_one_types(app: StudioApp, engine: FakeEngine) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await training(app, pilot, engine)
@@ -90,6 +155,12 @@ async def test_stopping_asks_and_enter_goes_on(app: StudioApp, engine: FakeEngin
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.main)
         assert app.studio.live
+        await pilot.press("f2")
+        await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.PAUSED)
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(app.focused, Button) and str(app.focused.label) == "Stay paused")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is app.main)
         await _stop(app, pilot)
         assert isinstance(engine.last(wire.Stop), wire.Stop)
 
@@ -120,8 +191,28 @@ async def test_commands_can_be_typed(app: StudioApp, engine: FakeEngine) -> None
 
 
 def test_every_action_has_a_key_of_its_own_a_tooltip_and_a_method() -> None:
-    assert len({action.key for action in keymap.ACTIONS}) == len(keymap.ACTIONS)
+    keys = [key for action in keymap.ACTIONS for key in action.key.split(",")]
+    assert len(set(keys)) == len(keys)
     assert all(action.tooltip for action in keymap.ACTIONS)
     assert all(hasattr(StudioApp, f"action_{action.id}") for action in keymap.ACTIONS)
-    assert sum(len(actions) for _, actions in keymap.groups()) == len(keymap.ACTIONS)
+    assert sum(len(actions) for _, actions in keymap.groups()) == len(keymap.BY_ID)
     assert sum(action.footer for action in keymap.ACTIONS) <= 6
+
+
+async def test_every_action_is_in_the_palette_and_among_the_commands() -> None:
+    app = StudioApp(Options(host="box"))
+    async with app.run_test(size=(80, 24)):
+        entries = "\n".join(command.title for command in app.get_system_commands(app.screen))
+        assert [action.id for action in keymap.ACTIONS if action.label not in entries] == []
+
+
+def test_the_page_about_keys_is_the_registry() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
+    for action in keymap.ACTIONS:
+        keys = " ".join(dict.fromkeys(f"`{keymap.written(key)}`" for key in action.key.split(",")))
+        assert f"| {keys} | `/{action.id}` | {action.tooltip} |" in page
+    for action in (*keymap.RUNS, *keymap.COMPARE):
+        keys = " ".join(f"`{keymap.written(key)}`" for key in action.defaults)
+        assert f"| {keys} | {action.tooltip} |" in page
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(keymap.BY_ID), "an action that is gone stands in docs/keys.md"

@@ -2,12 +2,15 @@
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.events import Resize
 
 from loralab_core.wire import messages as wire
-from loralab_tui import theme
 from loralab_tui.app import Options, StudioApp
-from loralab_tui.run_view import RunView
+from loralab_tui.config import theme
+from loralab_tui.runs.view import RunView
 from loralab_tui.widgets.chart import LossChart
+from loralab_tui.widgets.footer import KeyHint
+from loralab_tui.widgets.progress import ProgressLine
 from tests.tui.driving import asked, shown, training, type_line, until
 from tests.tui.fake_engine import FakeEngine, falling, step_event
 
@@ -94,7 +97,7 @@ async def test_a_small_terminal_has_tabs_with_a_line_of_the_other_side(app: Stud
     async with app.run_test(size=(80, 24)) as pilot:
         await training(app, pilot, engine, steps=40)
         assert not app.main.training.display
-        assert "3.10 · 40% · 1:00 left" in shown(app, "#training-strip")
+        assert "3.10 · 40% · 1,702 tok/s · 1:00 left" in shown(app, "#training-strip")
         await type_line(pilot, "hello")
         await asked(pilot, engine)
         await pilot.press("ctrl+t")
@@ -102,6 +105,29 @@ async def test_a_small_terminal_has_tabs_with_a_line_of_the_other_side(app: Stud
         await until(pilot, lambda: "hello" in shown(app, "#chat-strip") or "base" in shown(app, "#chat-strip"))
         await pilot.press("x")
         assert app.main.chat.display and app.main.chat.prompt.text == "x"
+
+
+async def test_the_bar_of_a_run_that_is_shown_once_has_its_width() -> None:
+    class BarApp(App[None]):
+        def compose(self) -> ComposeResult:
+            yield ProgressLine()
+
+        def on_mount(self) -> None:
+            self.query_one(ProgressLine).show(view_of(50))  # before it has a size
+
+    async with BarApp().run_test(size=(60, 5)) as pilot:
+        await until(pilot, lambda: len(str(pilot.app.query_one(ProgressLine).render())) >= 59)
+
+
+async def test_keys_of_the_last_line_with_nothing_to_act_on_are_faint(app: StudioApp, engine: FakeEngine) -> None:
+    def faint() -> set[str]:
+        return {hint.action.id for hint in app.main.footer.query(KeyHint) if hint.has_class("idle")}
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.studio.corpus and not app.studio.opening)
+        await until(pilot, lambda: faint() == {"speaker", "export", "stop"})
+        await training(app, pilot, engine)
+        await until(pilot, lambda: not faint())
 
 
 async def test_resizing_keeps_everything_in_place(app: StudioApp, engine: FakeEngine) -> None:
@@ -134,3 +160,24 @@ async def test_dark_and_light(app: StudioApp) -> None:
         assert app.theme == "lab-light"
         await pilot.press("ctrl+n")
         assert app.theme == "lab-dark"
+
+
+async def test_a_new_size_is_laid_out_with_its_own_classes_and_told_again_not_at_all(
+    app: StudioApp, engine: FakeEngine
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        main, laid_out = app.main, list[tuple[bool, bool]]()
+        main.screen_layout_refresh_signal.subscribe(
+            app, lambda screen: laid_out.append((screen.size.width < 100, screen.has_class("-narrow")))
+        )
+        for size in ((80, 24), (120, 40), (99, 50)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda size=size: main.size == size and laid_out)
+        assert {narrow for narrow, _ in laid_out} == {True, False}
+        assert all(narrow == classed for narrow, classed in laid_out)
+        await until(pilot, lambda: not main._layout_required)
+        laid_out.clear()
+        main.post_message(Resize(main.size, main.size))
+        await pilot.pause()
+        assert not laid_out, "the same size told again changes nothing"

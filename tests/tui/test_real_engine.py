@@ -6,10 +6,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from loralab_core.catalog.pocket import SAMPLE_CORPUS
 from loralab_core.runs.directory import list_runs
 from loralab_core.runs.owner import owner
 from loralab_tui.app import Options, StudioApp
-from loralab_tui.run_view import Phase
+from loralab_tui.runs.view import Phase
 from loralab_tui.widgets.message import ChatMessage
 from tests.tui.driving import shown, toasts, type_line, until
 
@@ -17,12 +18,12 @@ SETTINGS = {"steps": "2000", "seq_len": "64", "batch": "2", "rank": "4", "lr": "
 
 
 @pytest.mark.slow
-async def test_the_whole_job(fixtures_dir: Path, home: Path, tmp_path: Path) -> None:
+async def test_the_whole_job(home: Path, tmp_path: Path) -> None:
     exported = tmp_path / "adapter"
     app = StudioApp(Options(host="box"))
     async with app.run_test(size=(120, 40)) as pilot:
-        await _choose(app, pilot, "f6", str(fixtures_dir / "models" / "stories3M"))
-        await _choose(app, pilot, "f7", str(fixtures_dir / "corpora" / "tinyshakespeare.txt"))
+        await _choose(app, pilot, "f6", "pocket")
+        await _choose(app, pilot, "f7", str(SAMPLE_CORPUS))
         await until(pilot, lambda: app.studio.status and app.studio.corpus, "model and corpus")
         await _settle(app, pilot)
         await pilot.press("f2")

@@ -1,7 +1,8 @@
 from typing import Any
 
-from loralab_tui.run_view import Phase, RunView
-from loralab_tui.studio import Studio, card
+from loralab_tui.runs.view import Phase, RunView
+from loralab_tui.states.cards import card
+from loralab_tui.studio import Studio
 
 
 def view_of(*events: dict[str, Any]) -> RunView:
@@ -61,7 +62,7 @@ def test_each_end_says_what_to_press() -> None:
     for event, words in (
         ({"event": "done", "seconds": 65.0}, "F8 export"),
         ({"event": "stopped", "why": "stopped by the user"}, "F2 resumes"),
-        ({"event": "failed", "why": "out of memory; try a smaller --micro-batch"}, "F4 changes the settings"),
+        ({"event": "failed", "why": "out of memory; try a smaller --micro-batch"}, "F2 offers settings that need less"),
     ):
         told = card(Studio(run=view_of(step(1), event)))
         assert told is not None and words in told.text

@@ -10,7 +10,7 @@ from textual.widgets import DataTable, Input, OptionList
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.wire import messages as wire
 from loralab_tui.app import Options, StudioApp
-from loralab_tui.run_view import Phase
+from loralab_tui.runs.view import Phase
 from tests.tui.driving import asked, ready, shown, toasts, training, type_line, until
 from tests.tui.fake_engine import FakeEngine
 
@@ -21,8 +21,9 @@ async def test_choosing_by_hand_then_training(engine: FakeEngine, model: Path, c
         await pilot.press("f6")
         await until(pilot, lambda: isinstance(app.focused, Input))
         app.screen.query_one(Input).value = str(model.parent)
-        await until(pilot, lambda: _first_row(app).startswith("tiny"))
-        await pilot.press("down", "enter")
+        await until(pilot, lambda: any(row.startswith("tiny") for row in _rows(app)))
+        at = next(number for number, row in enumerate(_rows(app)) if row.startswith("tiny"))
+        await pilot.press("down", *["down"] * at, "enter")
         await until(pilot, lambda: app.studio.status)
         await pilot.press("f7")
         await until(pilot, lambda: isinstance(app.focused, Input))
@@ -127,6 +128,17 @@ async def test_coming_back_shows_the_whole_curve(
         assert again.studio.corpus is not None and again.studio.corpus.path == str(corpus)
 
 
+async def test_stopping_on_the_way_out_says_how_to_go_on(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await training(app, pilot, engine)
+        run = Path(str(engine.run))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app.screen.id == "leave")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: app.farewell)
+    assert "is stopped" in app.farewell and f"loralab-tui --attach {run.name}" in app.farewell
+
+
 async def test_a_run_nobody_trains_is_shown_from_its_files(
     engine: FakeEngine, model: Path, corpus: Path, home: Path
 ) -> None:
@@ -183,6 +195,6 @@ def _checkpoint(run: RunDirectory) -> None:
     (place / "optimizer.safetensors").write_bytes(b"moments")
 
 
-def _first_row(app: StudioApp) -> str:
+def _rows(app: StudioApp) -> list[str]:
     listed = app.screen.query_one(OptionList)
-    return str(listed.get_option_at_index(0).prompt) if listed.option_count else ""
+    return [str(listed.get_option_at_index(number).prompt) for number in range(listed.option_count)]
