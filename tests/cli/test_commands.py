@@ -58,6 +58,15 @@ def test_details_hold_the_record(run: RunDirectory, capsys: pytest.CaptureFixtur
     assert shown["record"]["config"]["name"] == "verses" and shown["path"] == str(run.path)  # type: ignore[index]
 
 
+def test_a_renamed_run_is_listed_and_found_by_its_name(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed_json(capsys, "runs", "rename", "last", "the good one", "--json")["name"] == "the good one"
+    assert main(["runs"]) == 0 and main(["runs", "show", "the good one"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("the good one") == 2 and str(run.path) in out
+    assert main(["runs", "rename", "last", "x" * 100]) == 2
+    assert "80 characters" in capsys.readouterr().err
+
+
 def test_deleting_asks_and_can_be_told_not_to(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "delete", "last"]) == 2
     assert "add --yes" in capsys.readouterr().err and run.path.exists()

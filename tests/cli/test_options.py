@@ -98,6 +98,7 @@ def test_settings_are_shown_before_a_model_is_chosen(capsys: pytest.CaptureFixtu
         (["--model", "{model}", "--corpus", "{corpus}", "--device", "tpu"], "no device is called 'tpu'"),
         (["--model", "{model}", "--corpus", "{corpus}", "--from-adapter", "{tmp}"], "{tmp} is not an adapter"),
         (["--model", "{model}", "--corpus", "{corpus}", "--steps", "1", "--epochs", "1"], "not allowed with"),
+        (["--model", "{model}", "--corpus", "{corpus}", "--watch", "caf\udce9"], "is not UTF-8 text"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

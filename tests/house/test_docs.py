@@ -17,7 +17,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for (name, written), field in zip(rows, fields, strict=True):
         if field.default is msgspec.NODEFAULT:
             assert written == "required", name
-        elif field.default is None:
+        elif field.default in (None, ()):
             assert written in ("none", "decided"), name
         else:
             shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

@@ -53,3 +53,12 @@ def test_library_name_alone_is_light() -> None:
 
 def test_training_knows_no_screen() -> None:
     assert not modules_after("import loralab_core.training.loop") & {"textual", "loralab_tui"}
+
+
+def test_the_screen_paints_before_it_loads_what_it_needs_later() -> None:
+    """First paint is below half a second: files are read, answers laid out and dialogs built only when asked for."""
+    loaded = modules_after(
+        "from loralab_tui.app import StudioApp\nfrom loralab_tui.beginning import pocket\nStudioApp(demo=pocket)"
+    )
+    late = {"numpy", "tokenizers", "safetensors", "huggingface_hub", "jinja2", "markdown_it", "pygments", "psutil"}
+    assert not loaded & (late | {"pynvml", "tree_sitter", "multiprocessing", "http", "email", "sqlite3"})

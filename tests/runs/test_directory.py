@@ -114,6 +114,22 @@ def test_deleting_removes_the_directory_and_its_link(tmp_path: Path, home: Path)
     assert not run.path.exists() and os.listdir(home / "runs") == [] and os.listdir(tmp_path) == []
 
 
+def test_one_that_is_being_deleted_is_not_listed() -> None:
+    run = create_run(config())
+    run.path.rename(run.path.with_name(f".{run.path.name}.deleted"))  # as far as a deletion that was killed came
+    assert list_runs() == []
+
+
+def test_deleting_leaves_what_links_lead_to(tmp_path: Path) -> None:
+    run = create_run(config())
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").touch()
+    (run.path / "adapter").symlink_to(tmp_path / "precious")
+    (run.checkpoints / "step-000005").symlink_to(tmp_path / "precious")
+    delete_run(run)
+    assert os.listdir(tmp_path / "precious") == ["thesis.tex"] and not run.path.exists()
+
+
 def test_equal_paths_are_the_same_run(tmp_path: Path) -> None:
     assert (
         RunDirectory(tmp_path) == RunDirectory(tmp_path) and len({RunDirectory(tmp_path), RunDirectory(tmp_path)}) == 1

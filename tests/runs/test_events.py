@@ -109,7 +109,7 @@ def test_a_reader_sees_only_complete_lines_as_the_file_grows(path: Path) -> None
         file.write(b'{"event":"step","seq":2,')
         file.flush()
         assert reader.poll() == []
-        file.write(b'"step":2}\n')
+        file.write(b'"time":1.5,"step":2}\n')
     assert [event["step"] for event in reader.poll()] == [2]
     assert reader.poll() == []
 

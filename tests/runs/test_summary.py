@@ -4,23 +4,10 @@ from typing import Any
 
 import pytest
 
-from loralab_core.runs.config import TrainConfig
-from loralab_core.runs.directory import RunDirectory, create_run
-from loralab_core.runs.events import EventLog
+from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.owner import claim
 from loralab_core.runs.summary import spark, summarise, thin
-
-
-@pytest.fixture
-def run() -> RunDirectory:
-    return create_run(TrainConfig(model="/m", corpus=("/c.txt",)))
-
-
-def write(run: RunDirectory, *events: dict[str, Any]) -> None:
-    log = EventLog(run.events_path)
-    for event in events:
-        log.append(event)
-    log.close()
+from tests.runs.writing import write
 
 
 def steps(first: int, last: int, loss: float = 3.0) -> list[dict[str, Any]]:

@@ -159,6 +159,11 @@ def _lines(*lines: str) -> bytes:
         ("a.jsonl", _lines('{"foo": "a"}'), "no known format has the fields of line 1 .foo."),
         ("a.jsonl", _lines('{"prompt": "a", "completion": "b"}', '{"prompt": "a"}'), "line 2 has no 'completion'"),
         ("a.jsonl", _lines('{"messages": [{"content": "b"}]}'), "line 1 has a message without a 'role'"),
+        (
+            "a.jsonl",
+            _lines('{"messages": [{"role": "assistant", "content": "b", "tool_calls": 7}]}'),
+            "line 1 has a message whose 'tool_calls' is not a list",
+        ),
         ("a.jsonl", _lines('{"messages": [{"role": "user", "content": 3}]}'), "neither text nor a list"),
         ("a.jsonl", _lines('{"conversations": [{"from": "cat", "value": "b"}]}'), "from 'cat'"),
         ("a.jsonl", _lines('["a"]'), "line 1 is neither an object nor a string"),

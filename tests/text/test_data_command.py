@@ -74,3 +74,43 @@ def test_escape_sequences_of_a_corpus_do_not_reach_the_terminal(show: Show, tmp_
 def test_histograms_show_every_bin_that_holds_something() -> None:
     assert histogram_line([0, 1, 50, 100]) == " ▁▄█"
     assert histogram_line([]) == ""
+
+
+def test_a_long_document_is_shown_at_several_places(show: Show, capsys) -> None:
+    show("the-verdict.txt", "--json", "--rows", "4", "--seq-len", "64")
+    samples = json.loads(capsys.readouterr().out)["samples"]
+    assert len({sample["piece"] for sample in samples}) == 4
+    assert all(sample["piece"] <= sample["pieces"] and sample["shown_tokens"] <= 64 for sample in samples)
+
+
+def test_what_is_skipped_is_named_by_its_first_line(show: Show, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"prompt": "a", "completion": answer} for answer in ("b", "", "c", "")]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    show(str(path), "--json")
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["skipped"], facts["first_skipped"]) == (2, "line 2 of a.jsonl")
+
+
+def test_progress_comes_as_lines_before_the_object(show: Show, capsys) -> None:
+    show("the-verdict.txt", "--json", "--stream", "--seq-len", "64")
+    *before, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert before and all(line["event"] == "tokenizing" for line in before)
+    assert before[-1]["done_bytes"] == before[-1]["total_bytes"]
+    assert last["windows"] > 0 and 0 < last["fill"] <= 1
+
+
+def test_one_very_long_row_does_not_flatten_the_histogram(show: Show, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "a.jsonl"
+    texts = ["word " * count for count in (5, 10, 20, 40, 5000)]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    show(str(path), "--json", "--seq-len", "64")
+    facts = json.loads(capsys.readouterr().out)["histogram"]
+    assert facts["edges"][-1] <= 4 * 64 + 1
+    assert sum(facts["counts"]) == 5
+
+
+@pytest.mark.parametrize("val", ["-0.1", "1", "nan"])
+def test_a_share_that_is_none_is_refused(val: str, show: Show) -> None:
+    with pytest.raises(BadInput, match="--val .* does not fit"):
+        show("the-verdict.txt", f"--val={val}")

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
+from loralab_core.training import TICK, Training
 
 
 def small(fixtures: Path, **changes: Any) -> TrainConfig:
@@ -33,3 +36,12 @@ def adapter_bytes(done: Event) -> bytes:
 
 def losses(events: list[Event], kind: str = "step") -> list[float]:
     return [event["loss"] for event in events if event["event"] == kind]
+
+
+def stopped_after(lm: LoadedModel, run: RunDirectory, step: int) -> Event:
+    training, last = Training(run, lm), TICK
+    for event in training.events():
+        last = event
+        if training.step == step:
+            training.stop("stopped by the test")
+    return last

@@ -12,11 +12,10 @@ import torch
 import loralab_core as ll
 from loralab_core.errors import BadInput
 from loralab_core.lora import load
-from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.directory import RunDirectory, create_run
 from loralab_core.runs.events import Event, live, read
-from loralab_core.training import TICK, Training, resume
-from tests.training.small_runs import adapter_bytes, losses, small
+from loralab_core.training import Training, resume
+from tests.training.small_runs import adapter_bytes, losses, small, stopped_after
 
 
 def train(fixtures: Path, **changes: Any) -> list[Event]:
@@ -37,6 +36,9 @@ def test_the_loss_falls_and_everything_is_written_down(fixtures_dir: Path) -> No
     assert logged == read(run.events_path)
     assert [event["seq"] for event in logged] == list(range(1, len(logged) + 1))
     assert not run.owner_path.exists()
+    steps = [event for event in events if event["event"] == "step"]
+    windows = next(event["windows"] for event in events if event["event"] == "prepared")
+    assert [event["epoch"] for event in steps] == [pytest.approx(4 * event["step"] / windows) for event in steps]
     prepared = run.record().prepared
     assert prepared is not None
     assert prepared["environment"]["threads"] == 1 and prepared["config"]["micro_batch"] == 4
@@ -57,15 +59,6 @@ def test_accumulation_and_recomputation_do_not_change_what_is_learned(fixtures_d
 def test_recomputation_draws_the_same_dropout(fixtures_dir: Path) -> None:
     plain, again = (losses(train(fixtures_dir, dropout=0.3, checkpoint_activations=choice)) for choice in (False, True))
     assert plain == pytest.approx(again, rel=1e-6)
-
-
-def stopped_after(lm: LoadedModel, run: RunDirectory, step: int) -> Event:
-    training, last = Training(run, lm), TICK
-    for event in training.events():
-        last = event
-        if training.step == step:
-            training.stop("stopped by the test")
-    return last
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(fixtures_dir: Path) -> None:

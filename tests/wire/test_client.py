@@ -71,9 +71,9 @@ def test_nobody_there_is_said(path: Path) -> None:
 
 def test_another_version_is_refused_by_both(path: Path) -> None:
     with FakeEngine(path, version=99):
-        with pytest.raises(LoraLabError, match="speaks version 99"):
+        with pytest.raises(LoraLabError, match="it speaks version 99"):
             Client(path)
-        with pytest.raises(LoraLabError, match="speaks version 99"):
+        with pytest.raises(LoraLabError, match="it speaks version 99"):
             asyncio.run(AsyncClient.connect(path))
 
 

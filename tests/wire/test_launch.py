@@ -30,19 +30,9 @@ from loralab_core.wire.registry import (
     register,
     socket_path,
 )
-from tests.wire.fake_engine import FakeEngine
+from tests.wire.fake_engine import FakeEngine, fake_command
 
-FAKE = Path(__file__).with_name("fake_engine.py")
 MODEL = ("/models/m", "fp32", "cpu")
-
-
-def fake_command(*flags: str):  # type: ignore[no-untyped-def]
-    return lambda key, *what: [sys.executable, str(FAKE), key, *flags]
-
-
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
 def test_one_engine_for_one_model_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,18 @@ import math
 import msgspec
 import pytest
 
-from loralab_core.wire.messages import Generate, RunEvent, Status, Train, decode_request, decode_response, encode
+from loralab_core.wire.messages import Batch, Generate, RunEvent, Status, Train, decode_request, decode_response, encode
 
 
 def test_one_line_that_reads_back_the_same() -> None:
     request = Train(id=3, config={"model": "/m\n", "corpus": ["/ü"]}, asked={"rank": 4})
     line = encode(request)
     assert line.endswith(b"\n") and line.count(b"\n") == 1 and decode_request(line) == request
+
+
+def test_pieces_of_a_batch_come_back_as_pairs() -> None:
+    batch = Batch(id=1, step=7, rows=[[("What is it?", False), ("A cat.", True)]])
+    assert decode_response(encode(batch)) == batch
 
 
 def test_numbers_that_json_lacks_become_null() -> None:
