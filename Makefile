@@ -1,12 +1,13 @@
 # make run    the studio, on whatever this computer has
 # make test   the same set-up, then every check
+# make pocket the bundled model, made again from nothing
 
 PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
-export PIP_CONSTRAINT := $(CURDIR)/.venv/constraints.txt
+export PIP_CONSTRAINT := .venv/constraints.txt
 
-.PHONY: setup setup-run run test lint format clean
+.PHONY: setup setup-run run test lint pocket screenshots format clean
 
 setup:
 	@$(PYTHON) tools/setup_venv.py test
@@ -25,6 +26,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Pocket from nothing: about forty minutes on two cores; a step whose output is in build/pocket is left out.
+pocket: setup
+	@LORALAB_HOME=build/pocket/home OMP_NUM_THREADS=2 $(BIN)/python -m recipes.pocket build/pocket
+
+# The pictures of the README, taken from a real run of the demo.
+screenshots: setup
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[docs]'
+	$(BIN)/python -m tools.screenshots
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -8,7 +8,6 @@ training again and again, and prints the client's own stopwatch. Not a test: not
 
 import argparse
 import itertools
-import json
 import os
 import random
 import statistics
@@ -17,24 +16,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from machine import machine
+from report import command_line, machine, publish
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--seq-len", type=int, default=256)
     parser.add_argument("--questions", type=int, default=8)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["LORALAB_HOME"] = home
         report = measure(arguments)
-    print(json.dumps(report, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    publish(report, arguments.out)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:

@@ -17,21 +17,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import machine
+from report import command_line, machine, publish
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--seed-rows", type=Path, required=True)
     parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         report = measure(arguments, Path(directory))
-    print(json.dumps(report, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    publish(report, arguments.out)
 
 
 def write_corpus(rows: Path, megabytes: int, place: Path) -> int:

@@ -8,7 +8,6 @@ the steps' times from events.jsonl when the run has ended without it. Not a test
 
 import argparse
 import itertools
-import json
 import os
 import signal
 import statistics
@@ -18,25 +17,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import machine
+from report import command_line, machine, publish
 
 LIMIT_S = 300.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     report: dict[str, object] = {"machine": machine()}
     for number in (signal.SIGSTOP, signal.SIGHUP, signal.SIGKILL):
         with tempfile.TemporaryDirectory() as home:
             report[number.name] = measure(arguments, number, Path(home))
-    print(json.dumps(report, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    publish(report, arguments.out)
 
 
 def measure(arguments: argparse.Namespace, number: signal.Signals, home: Path) -> dict[str, object]:

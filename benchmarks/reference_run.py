@@ -7,30 +7,26 @@ settings are those of a quick first run: rank 8, alpha 16, lr 2e-3, constant, ba
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import machine
+from report import command_line, machine, publish
 
 SEQ_LEN, BATCH, LR = 256, 8, 2e-3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         report = compare(arguments, Path(place))
-    print(json.dumps(report, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    publish(report, arguments.out)
 
 
 def compare(arguments: argparse.Namespace, place: Path) -> dict[str, Any]:

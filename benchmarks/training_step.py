@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from machine import machine
+from report import command_line, machine, publish
 
 WARM_UP = 2
 
@@ -35,19 +35,16 @@ def main() -> None:
                 results.append(run_peer(peer, Path(directory), arguments))
                 print(peer, results[-1], file=sys.stderr)
     report = summarise(found, arguments)
-    print(json.dumps(report, indent=2))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    publish(report, arguments.out)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="a config.json of the Llama family")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seq-len", type=int, default=512)
     parser.add_argument("--steps", type=int, default=6, help="counted steps of each process")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--peer", choices=("loralab", "peft"), help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()

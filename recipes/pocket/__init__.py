@@ -1,0 +1,1 @@
+"""How Pocket is made: a generator of text about one small village, a tokenizer, a training run, a report."""
