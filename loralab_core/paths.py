@@ -21,6 +21,12 @@ def expand_user(path: str | Path) -> Path:
     return Path(expanded)
 
 
+def with_tilde(path: str | Path) -> str:
+    """`path` as people read it: ~ for the home directory. `expand_user` takes it back."""
+    user, text = os.path.expanduser("~").rstrip("/"), str(path)
+    return f"~{text[len(user) :]}" if user and text.startswith(f"{user}/") else text
+
+
 def home() -> Path:
     """LORALAB_HOME, or the platform's data directory for this user. Not created here. BadInput as expand_user."""
     if set_by_user := os.environ.get("LORALAB_HOME"):

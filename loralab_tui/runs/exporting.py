@@ -25,12 +25,6 @@ def proposed_target(run: Path) -> Path:
     return next((adapters_dir() / name for name in names if not (adapters_dir() / name).exists()), adapters_dir())
 
 
-def at_home(place: Path) -> str:
-    """With ~ for the home directory: short enough for a field, and `check_target` takes it."""
-    home = Path.home()
-    return f"~/{place.relative_to(home)}" if place.is_relative_to(home) else str(place)
-
-
 def check_target(text: str) -> Path:
     """BadInput for a place that is in use: an export never replaces anything."""
     if not text.strip():

@@ -9,7 +9,8 @@ from textual.containers import HorizontalGroup, Vertical
 from textual.widgets import Button, Input, Static
 
 from loralab_core.errors import BadInput
-from loralab_tui.runs.exporting import at_home, check_target
+from loralab_core.paths import with_tilde
+from loralab_tui.runs.exporting import check_target
 from loralab_tui.screens.dialog import Dialog
 
 
@@ -29,7 +30,7 @@ class Export(Dialog[Path]):
                 classes="lead",
                 markup=False,
             )
-            yield Input(at_home(self.proposed), classes="first", select_on_focus=False)
+            yield Input(with_tilde(self.proposed), classes="first", select_on_focus=False)
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Export", id="export")

@@ -7,6 +7,7 @@ from textwrap import wrap
 from textual.content import Content
 from textual.widgets import Static
 
+from loralab_core.paths import with_tilde
 from loralab_core.runs.summary import Summary
 from loralab_tui import words
 from loralab_tui.data.model_names import model_name
@@ -50,7 +51,7 @@ def _pairs(one: Summary, reading: Reading | None) -> list[tuple[str, str]]:
         ("model", model_name(one.model)),
         ("corpus", corpus),
         ("mode", "all weights" if one.mode == "full" else ""),
-        ("place", one.path),
+        ("place", with_tilde(one.path)),
         ("disk", words.size(one.disk_bytes)),
     ]
     return [(name, value) for name, value in pairs if value]

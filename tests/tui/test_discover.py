@@ -5,9 +5,10 @@ import pytest
 
 from loralab_core.catalog.pocket import POCKET
 from loralab_core.errors import BadInput
+from loralab_core.paths import with_tilde
 from loralab_tui.app import Options, StudioApp
 from loralab_tui.data import discover
-from loralab_tui.runs.exporting import at_home, check_target
+from loralab_tui.runs.exporting import check_target
 from loralab_tui.terminal.dropped import recognise
 from tests.tui.driving import toasts, until
 from tests.tui.fake_engine import FakeEngine
@@ -67,8 +68,8 @@ async def test_a_run_to_attach_to_in_such_a_home_is_said(engine: FakeEngine, mod
 
 def test_the_place_proposed_for_an_export_is_short_and_meant_as_it_reads() -> None:
     new = Path.home() / "no such place"
-    assert at_home(new) == "~/no such place" and check_target(at_home(new)) == new
-    assert at_home(Path("/elsewhere/a")) == "/elsewhere/a"
+    assert with_tilde(new) == "~/no such place" and check_target(with_tilde(new)) == new
+    assert with_tilde(Path("/elsewhere/a")) == "/elsewhere/a"
 
 
 def test_a_whole_disk_is_no_corpus_and_is_not_walked_to_its_end(tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def main() -> None:
     argparse.ArgumentParser(prog="make screenshots", description=__doc__).parse_args()
     PLACE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"LORALAB_HOME": home, "LORALAB_ENGINE_IDLE_S": "5"}
+        for name in ("LORALAB_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):  # so that paths read as a newcomer's
+            os.environ.pop(name, None)
+        os.environ |= {"HOME": home, "LORALAB_ENGINE_IDLE_S": "5"}
         asyncio.run(wide())
         asyncio.run(narrow())
 
