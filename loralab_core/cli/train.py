@@ -53,10 +53,10 @@ def start_and_follow(client: "Client", request: "Train | Resume", *, detach: boo
     from loralab_core.cli.render import choose_renderer
     from loralab_core.runs.directory import RunDirectory
 
-    client.send(request)
     show = choose_renderer(as_json)
     try:
         with Interrupts().counted() as interrupts:
+            client.send(request)
             started = wait_until_started(client, request.id, show, interrupts)
             if detach:
                 return leave(started, as_json)

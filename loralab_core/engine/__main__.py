@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -13,12 +14,13 @@ from loralab_core.engine.server import Server
 from loralab_core.errors import LoraLabError
 from loralab_core.wire.registry import describe, hold_lock, register, socket_path, unregister
 
+LOCK_TRIES = 10
 NICENESS = 5  # the screen and other people's work go first
 
 
 def main() -> int:
     arguments = _arguments()
-    lock = hold_lock(arguments.key)
+    lock = _hold(arguments.key)
     if lock is None:
         print("another engine for this model is running already")
         return 0
@@ -46,6 +48,15 @@ def main() -> int:
     finally:
         server.close()
         unregister(arguments.key)
+
+
+def _hold(key: str) -> int | None:
+    """The lock, tried for some time: who only asks whether it is held holds it for a moment."""
+    for _ in range(LOCK_TRIES):
+        if (lock := hold_lock(key)) is not None:
+            return lock
+        time.sleep(0.02)
+    return None
 
 
 def _serve(server: Server, arguments: argparse.Namespace) -> int:

@@ -75,6 +75,7 @@ class Studio:
         self.asked: list[Request] = []
         self.clients: list[Send] = []
         self.stop = threading.Event()
+        self.lock = threading.RLock()  # nothing comes between a run's history and what follows it, as in the engine
         key = engine_key(str(model), "fp32", "cpu")
         register(describe(key, model=str(model), base="fp32", device="cpu"))
         self.engine = FakeEngine(socket_path(key), self.answer)
@@ -84,10 +85,11 @@ class Studio:
         if isinstance(request, Train | Resume):
             self._start(request, send)
         elif isinstance(request, Attach):
-            self.clients.append(send)
-            for event in read(open_run(Path(request.run)).events_path, request.since_seq):
-                send(RunEvent(run=request.run, event=event))
-            send(Done(id=request.id))
+            with self.lock:
+                for event in read(open_run(Path(request.run)).events_path, request.since_seq):
+                    send(RunEvent(run=request.run, event=event))
+                send(Done(id=request.id))
+                self.clients.append(send)
         elif isinstance(request, Stop):
             self.stop.set()
             send(Done(id=request.id))
@@ -114,26 +116,31 @@ class Studio:
         log = EventLog(run.events_path)
         first = max((event["step"] for event in read(run.events_path) if event["event"] == "step"), default=0) + 1
         if resumed:
-            self.tell(run, log.append({"event": "resumed", "step": first - 1}))
+            self.log(run, log, {"event": "resumed", "step": first - 1})
         self.tell(run, {"event": "tokenizing", "done_bytes": 5, "total_bytes": 10, "rows": 1, "tokens": 2})
-        self.tell(run, log.append({"event": "prepared", "steps": self.steps}))
+        self.log(run, log, {"event": "prepared", "steps": self.steps})
         step, last = first - 1, {"event": "done"}
         while self.steps is None or step < first - 1 + self.steps:
             step += 1
-            self.tell(run, log.append({"event": "step", "step": step, "loss": 4.0 / step, "tokens": 8 * step}))
+            self.log(run, log, {"event": "step", "step": step, "loss": 4.0 / step, "tokens": 8 * step})
             if self.steps is None:
                 time.sleep(0.05)
             if self.stop.is_set() or self.failure:
                 last = {"event": "stopped"} if self.stop.is_set() else {"event": "failed", "why": self.failure}
                 break
-        self.tell(run, log.append({"event": "eval", "step": step, "loss": 2.0, "perplexity": 7.39}))
-        self.tell(run, log.append({"event": "checkpoint", "step": step}))
+        self.log(run, log, {"event": "eval", "step": step, "loss": 2.0, "perplexity": 7.39})
+        self.log(run, log, {"event": "checkpoint", "step": step})
         common = {"run": str(run.path), "adapter": str(run.adapter), "steps": step, "tokens": 8 * step}
         run.adapter.mkdir(exist_ok=True)
         (run.adapter / "adapter_config.json").write_text("{}")
-        final = log.append({**last, **common, "seconds": 1.0, "peak_memory_bytes": 1 << 20})
-        release(run)
-        self.tell(run, final)
+        with self.lock:
+            final = log.append({**last, **common, "seconds": 1.0, "peak_memory_bytes": 1 << 20})
+            release(run)
+            self.tell(run, final)
+
+    def log(self, run: RunDirectory, log: EventLog, event: dict[str, Any]) -> None:
+        with self.lock:
+            self.tell(run, log.append(event))
 
     def tell(self, run: RunDirectory, event: dict[str, Any]) -> None:
         for send in list(self.clients):

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from loralab_core.cli.main import main
-from loralab_core.runs.directory import RunDirectory, find_run
-from loralab_core.wire.messages import Failed, Resume, Train
+from loralab_core.runs.directory import RunDirectory, find_run, list_runs
+from loralab_core.runs.owner import owner
+from loralab_core.wire.messages import Attach, Failed, Resume, Train
 from tests.cli.conftest import Studio, has_ended, wait_for_steps
 
 Arguments = list[str]
@@ -38,7 +39,9 @@ def running(studio: Studio) -> RunDirectory:
     while not any(isinstance(request, Train) for request in studio.asked):
         assert time.monotonic() < deadline, "nobody asked the engine to train"
         time.sleep(0.02)
-    time.sleep(0.1)
+    while not list_runs():
+        assert time.monotonic() < deadline, "no run was made"
+        time.sleep(0.02)
     run = find_run("last")
     wait_for_steps(run, 2)
     return run
@@ -164,7 +167,7 @@ def test_stop_writes_a_checkpoint_and_a_second_stop_says_so(
     run = find_run("last")
     wait_for_steps(run, 2)
     assert main(["stop", "last"]) == 0
-    while not has_ended(run):
+    while not has_ended(run) or owner(run) is not None:
         time.sleep(0.02)
     capsys.readouterr()
     assert main(["stop", "last"]) == 2
@@ -186,7 +189,13 @@ def test_resuming_a_living_run_follows_it(studio: Studio, train: Arguments, caps
     studio.steps = None
     main([*train, "--detach"])
     wait_for_steps(find_run("last"), 2)
-    threading.Timer(0.5, studio.stop.set).start()
+
+    def stop_once_followed() -> None:
+        while not any(isinstance(request, Attach) for request in studio.asked):
+            time.sleep(0.02)
+        studio.stop.set()
+
+    threading.Thread(target=stop_once_followed, daemon=True).start()
     assert main(["resume", "last", "--json"]) == 0
     printed = capsys.readouterr()
     assert "is being trained already" in printed.err

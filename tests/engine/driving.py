@@ -16,7 +16,7 @@ import psutil
 from loralab_core.runs.directory import RunDirectory, find_run
 from loralab_core.runs.events import FINAL, Event, read
 from loralab_core.wire.client import Client
-from loralab_core.wire.messages import Generate, Generated, GenerationStarted, Piece, Sampling
+from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece, Sampling
 from loralab_core.wire.registry import EngineRecord, list_engines
 
 PATIENCE_S = 60.0
@@ -170,6 +170,7 @@ def listen(client: Client, id: int, pieces: int | None = None) -> Heard:
     while heard.ended is None and (pieces is None or len(heard.pieces) < pieces):
         response = client.receive(PATIENCE_S)
         assert response is not None, "no answer"
+        assert not (isinstance(response, Failed) and response.id == id), response
         if isinstance(response, GenerationStarted | Piece | Generated):
             assert response.id == id, "an answer to somebody else"
         if isinstance(response, GenerationStarted):

@@ -56,7 +56,7 @@ def test_changed_killed_and_resumed_it_ends_with_the_bytes_of_an_undisturbed_run
     end_engine(signal.SIGKILL)
     done = steps_of(run)[-1]
     out, _ = loralab("resume", str(run.path), "--json")
-    assert events_of(out)[0]["step"] < done and events_of(out)[-1]["steps"] == at + 120
+    assert events_of(out)[0]["step"] <= done and events_of(out)[-1]["steps"] == at + 120
     assert [event.get("lr") or event.get("steps") for event in changes_of(run)] == [0.01, at + 120]
     assert undisturbed(run, tmp_path / "undisturbed") == weights(run)
 
@@ -87,7 +87,7 @@ def test_followers_hear_of_a_change_and_what_does_not_fit_is_refused(fixtures_di
     assert "--steps or --lr" in said
     _, said = loralab("resume", "last", "--steps", str(LONG + 1), code=2)
     assert f"loralab change {run.path.name} --steps {LONG + 1}" in said
-    steps = steps_of(run)[-1] + 40
+    steps = steps_of(run)[-1] + 200
     out, _ = loralab("change", "last", "--steps", str(steps), "--json")
     assert events_of(out) == [{"run": str(run.path), "steps": steps}]
     assert wait_for_end(run)["steps"] == steps
@@ -105,13 +105,17 @@ def test_the_last_batch_is_shown_to_who_asks(fixtures_dir: Path) -> None:
     run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG, corpus=chats, seq_len=128))
     with connect() as client:
         ask = Peek(id=client.next_id(), run=str(run.path), rows=2)
-        if not steps_of(run):
-            with pytest.raises(LoraLabError, match="first step"):
-                client.ask(ask)
+        try:
+            early = client.ask(ask)
+        except LoraLabError as error:
+            assert "first step" in str(error)
+        else:  # it was there already
+            assert isinstance(early, Batch) and early.step >= 1
         wait_for_step(run, 1)
         client.ask(Pause(id=client.next_id(), run=str(run.path)))
         shown = client.ask(ask)
-        assert isinstance(shown, Batch) and shown.step == steps_of(run)[-1] and len(shown.rows) == 2
+        paused = [event for event in read(run.events_path) if event["event"] == "paused"][-1]
+        assert isinstance(shown, Batch) and shown.step == paused["at_step"] and len(shown.rows) == 2
         assert {trained for row in shown.rows for _, trained in row} == {True, False}
         client.ask(Stop(id=client.next_id(), run=str(run.path)))
         with pytest.raises(BadInput, match="not being trained"):

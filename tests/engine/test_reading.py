@@ -95,7 +95,6 @@ def test_the_model_is_read_when_asked_for(client: Client) -> None:
 
 def test_reading_that_is_cancelled_leaves_nothing_and_can_be_asked_for_again(client: Client) -> None:
     number = load_and_see_it_begin(client)
-    assert not status(client).loaded
     client.send(Cancel(id=client.next_id(), target=number))
     refused = ended = False
     while not (refused and ended):  # in either order: the reader ends in a thread of its own

@@ -80,13 +80,14 @@ def test_two_terminals_attach_while_it_runs(fixtures_dir: Path) -> None:
 
 
 def test_ctrl_c_while_attached_only_ends_the_looking(fixtures_dir: Path) -> None:
-    run = detached(small_training(fixtures_dir, steps=STEPS * 2))
+    run = detached(small_training(fixtures_dir, steps=100_000, save_every=100_000))
     watcher = start("attach", "last", "--json")
     assert watcher.stdout is not None and watcher.stdout.readline()
     watcher.send_signal(signal.SIGINT)
     _, said = finish(watcher, 130)
-    assert "the run goes on" in said
-    assert wait_for_end(run)["event"] == "done"
+    assert "the run goes on" in said and ending_of(run) is None
+    loralab("stop", "last")
+    assert wait_for_end(run)["event"] == "stopped"
 
 
 def test_a_client_that_never_reads_is_dropped(fixtures_dir: Path) -> None:

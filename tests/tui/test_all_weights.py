@@ -74,7 +74,10 @@ async def test_an_adapter_after_it_is_trained_on_the_shared_model(
 
 
 @pytest.mark.slow
-async def test_trained_asked_left_and_taken_up_again_for_real(fixtures_dir: Path, home: Path) -> None:
+async def test_trained_asked_left_and_taken_up_again_for_real(
+    fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORALAB_ENGINE_IDLE_S", "600")  # the shared engine, which nobody asks, is counted at the end
     model, corpus = fixtures_dir / "models" / "stories260K", fixtures_dir / "corpora" / "the-verdict.txt"
     app = StudioApp(Options(model=str(model), corpus=str(corpus), host="box"))
     async with app.run_test(size=(120, 40)) as pilot:

@@ -125,6 +125,15 @@ async def test_train_and_chat_refuse_with_the_same_sentence_and_keep_the_questio
         assert not [request for request in engine.asked if isinstance(request, wire.Train | wire.Generate)]
 
 
+def answer_and_be_a_file(pipe: Path, content: str) -> None:
+    """Who reads the pipe gets `content`; who looks again finds an ordinary file, or he would wait for ever."""
+    beside = pipe.with_name("beside")
+    beside.write_text(content)
+    with pipe.open("w") as answer:
+        beside.replace(pipe)
+        answer.write(content)
+
+
 async def test_a_disk_that_takes_its_time_holds_up_no_key(app: StudioApp, environment: Environment) -> None:
     told = environment.place / PROGRESS
     told.unlink()
@@ -135,10 +144,7 @@ async def test_a_disk_that_takes_its_time_holds_up_no_key(app: StudioApp, enviro
             await until(pilot, lambda: app.screen is not app.main, "the help is there")
             assert app.studio.install is None and app.studio.model is None, "nothing is known yet"
         finally:
-            content = json.dumps(HALF_WAY)
-            await asyncio.to_thread(told.write_text, content)
-        told.unlink()
-        environment.tell(**HALF_WAY)
+            await asyncio.to_thread(answer_and_be_a_file, told, json.dumps(HALF_WAY))
         await until(pilot, lambda: app.studio.install is not None and app.studio.model, "it is known")
 
 

@@ -80,6 +80,10 @@ def test_a_killed_engine_is_noticed_removed_and_said() -> None:
     with Client(path) as client:
         killed = client.engine.pid
     os.kill(killed, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while find_by_pid(killed) is not None:  # its files are closed a moment before it counts as dead
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
     notes: list[str] = []
     assert ensure_engine(*MODEL, command=fake_command(), on_note=notes.append) == path
     assert [f"pid {killed}" in note and "is gone" in note for note in notes] == [True]
