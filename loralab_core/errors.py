@@ -15,6 +15,11 @@ class BadInput(LoraLabError):
     kind = "bad_input"
 
 
+def first_line(error: Exception) -> str:
+    """What an error of somebody else's code says, in a line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def explain_os_error(error: OSError, doing: str) -> str:
     """One sentence for a failed file operation, e.g. "cannot write /x/run.json: No space left on device"."""
     return f"cannot {doing}: {error.strerror or error}"

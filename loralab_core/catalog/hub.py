@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loralab_core.catalog.pocket import NAME, POCKET
-from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.errors import BadInput, LoraLabError, first_line
 from loralab_core.paths import expand_user
 
 FILES = (
@@ -53,16 +53,13 @@ def resolve_model(text: str, progress: Callable[[int, int, str], None] | None = 
 
 def _download(repository: str, progress: Callable[[int, int, str], None] | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     bar = _reporting_bar(progress, repository) if progress else None
     try:
         return Path(snapshot_download(repository, allow_patterns=list(FILES), tqdm_class=bar))
+    except LoraLabError:  # `progress` ends the download so
+        raise
     except GatedRepoError:
         raise BadInput(
             f"{repository} needs its licence accepted on its Hub page, then `hf auth login` with your token"
@@ -73,8 +70,8 @@ def _download(repository: str, progress: Callable[[int, int, str], None] | None)
         raise LoraLabError(
             f"{repository} is not in the local cache and the Hub cannot be reached; give a model directory instead"
         ) from None
-    except (HfHubHTTPError, OSError) as error:
-        raise LoraLabError(f"downloading {repository} failed: {str(error).splitlines()[0]}; try again") from None
+    except Exception as error:  # also those of the HTTP client, another one in each generation of the Hub's library
+        raise LoraLabError(f"downloading {repository} failed: {first_line(error)}; try again") from error
 
 
 def _reporting_bar(progress: Callable[[int, int, str], None], repository: str) -> type[Any]:
