@@ -51,12 +51,15 @@ def ensure_engine(
     *,
     mode: str = "",
     on_note: Note = lambda sentence: None,
+    on_wait: Callable[[], object] = lambda: None,
     command: Callable[[str, str, str, str, str], list[str]] = engine_command,
     timeout: float = START_TIMEOUT_S,
     hello_timeout: float = HELLO_TIMEOUT_S,
 ) -> Path:
     """The socket of an engine that answers, started here if there is none. `on_note` gets sentences for the user.
 
+    `on_wait` is called again and again until there is one; what it raises ends the waiting. An engine started by then
+    comes up nevertheless, as whole as any: another caller may be waiting for it, and where none is it ends by itself.
     Two callers at once end with the same engine: the loser of the lock leaves and both connect to the winner.
     An idle engine of another version is ended first; one that is needed is left alone, and LoraLabError says so.
     Raises LoraLabError with the log's last line if the engine dies before it listens.
@@ -66,6 +69,7 @@ def ensure_engine(
     spawned: Spawned | None = None
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
+        on_wait()
         try:
             if answers(socket_path(key), hello_timeout):
                 return socket_path(key)

@@ -91,10 +91,11 @@ class EngineLink(EngineRequests):
             self._opening.set_result(None)
 
     def _progress(self, opening: asyncio.Future[None], done: int, total: int, what: str) -> None:
-        """Called from the opening thread, which ends here when nobody waits for it any more."""
+        """Called from the opening thread, which ends here when nobody waits for it: the program's end waits for it."""
         if opening is not self._opening or opening.done():
             raise GivenUp("opening the model was given up")
-        self._post(say.EngineLoading(done, total, what))
+        if what:
+            self._post(say.EngineLoading(done, total, what))
 
     async def connect(self, path: Path) -> wire.EngineStatus:
         """Connect to the engine that listens at `path`."""

@@ -10,6 +10,7 @@ from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.owner import owner
 
 Progress = Callable[[int, int, str], None]
+"""Raises where nobody waits any more; without words (0, 0, "") it only asks that."""
 
 
 def open_engine(model: str, base: str, device: str, progress: Progress, run: str = "") -> Path:
@@ -27,7 +28,7 @@ def open_engine(model: str, base: str, device: str, progress: Progress, run: str
     place = resolve_device(device)
     precision = resolve_base(base, place, parameter_count(read_config(directory)))
     mode = RunDirectory(Path(run)).record().engine_mode if run else ""
-    return ensure_engine(str(directory), precision, place, mode=mode)
+    return ensure_engine(str(directory), precision, place, mode=mode, on_wait=lambda: progress(0, 0, ""))
 
 
 def engine_of(run: RunDirectory) -> Path | None:

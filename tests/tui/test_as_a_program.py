@@ -13,8 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from loralab_core.architecture.counts import parameter_count
+from loralab_core.architecture.families import read_config
+from loralab_core.catalog.pocket import POCKET
+from loralab_core.hardware.devices import resolve_base, resolve_device
+from loralab_core.wire.registry import engine_key, hold_lock
+
 ROOT = Path(__file__).parents[2]
 ALTERNATE_SCREEN, NORMAL_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+CTRL_Q = b"\x11"
 PATIENCE_S = 20.0
 
 
@@ -72,6 +79,20 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         terminal.read_until(NORMAL_SCREEN)
         assert terminal.process.wait(PATIENCE_S) == 128 + number
         assert b"Traceback" not in terminal.seen
+
+
+def test_leaving_does_not_wait_for_an_engine_that_starts() -> None:
+    device = resolve_device()
+    base = resolve_base("auto", device, parameter_count(read_config(POCKET)))
+    lock = hold_lock(engine_key(str(POCKET), base, device))  # as an engine that takes forever
+    assert lock is not None
+    with started("--model", str(POCKET)) as terminal:
+        terminal.read_until(b"tarting the engine")
+        os.write(terminal.master, CTRL_Q)
+        terminal.read_until(NORMAL_SCREEN)
+        assert terminal.process.wait(PATIENCE_S) == 0
+        assert b"Traceback" not in terminal.seen
+    os.close(lock)
 
 
 def test_without_a_terminal_it_says_what_works_instead() -> None:

@@ -167,6 +167,24 @@ async def test_a_download_can_be_given_up(heard: Heard) -> None:
     assert await asyncio.to_thread(ended.wait, PATIENCE_S) and not link.opening
 
 
+async def test_who_only_asks_whether_anybody_waits_reports_nothing_and_hears_when_nobody_does(heard: Heard) -> None:
+    ended = threading.Event()
+
+    def starts(model: str, base: str, device: str, progress: Callable[[int, int, str], None], run: str = "") -> Path:
+        try:
+            while True:
+                progress(0, 0, "")
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    link = EngineLink(heard, starts)
+    opening = asyncio.create_task(link.open("m", "fp32", "cpu"))
+    await heard.until(lambda: link.opening)
+    opening.cancel()  # as at the program's end
+    assert await asyncio.to_thread(ended.wait, PATIENCE_S) and not heard.of(said.EngineLoading)
+
+
 async def test_leaving_on_purpose_is_no_loss(link: EngineLink, heard: Heard) -> None:
     await link.close()
     assert not heard.of(said.EngineLost)

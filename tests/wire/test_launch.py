@@ -68,6 +68,17 @@ def test_two_that_ask_at_once_get_the_same_engine() -> None:
     assert len(paths) == 1 and len(list_engines()) == 1
 
 
+def test_waiting_can_be_given_up_and_the_engine_that_was_started_is_whole() -> None:
+    def enough() -> None:
+        if is_held(engine_key(*MODEL)):
+            raise LoraLabError("nobody waits any more")
+
+    with pytest.raises(LoraLabError, match="nobody waits"):
+        ensure_engine(*MODEL, command=fake_command("--slow"), on_wait=enough)
+    path = ensure_engine(*MODEL, command=fake_command("--die"))
+    assert [record.socket for record in list_engines()] == [str(path)]
+
+
 def test_an_engine_that_does_not_start_is_quoted() -> None:
     with pytest.raises(
         LoraLabError, match=r"did not start: ValueError: model\.safetensors is truncated \(log: .*\.log\)"
