@@ -54,9 +54,15 @@ class Options:
     environment: Path = Path(sys.prefix)
 
 
-class StudioApp(SetupActions, TrainingActions, ChatActions, ProgramActions, Hearing, Manners, Returning):
+class StudioApp(
+    SetupActions, TrainingActions, ChatActions, ProgramActions, Hearing, Manners, Returning, inherit_bindings=False
+):
     TITLE = "LoRA Lab"
     ENABLE_COMMAND_PALETTE = False  # it is an action of the registry like the others
+    BINDINGS = [  # Textual's own ^q has no id: it would go on quitting where the user's key file moved Quit
+        *(binding for binding in keymap.bindings() if binding.id == "quit"),
+        Binding("ctrl+c", "help_quit", show=False, system=True),
+    ]
     CSS = """
     CommandPalette > Vertical { width: 80; max-width: 100%; }
     CommandPalette SearchIcon { display: none; }

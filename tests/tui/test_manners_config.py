@@ -16,6 +16,7 @@ from loralab_tui.config.theme import DARK, LIGHT, THEMES
 from loralab_tui.screens.ask_line import AskLine
 from loralab_tui.screens.help import Help
 from loralab_tui.screens.runs import RunsScreen
+from loralab_tui.screens.settings import Settings
 from loralab_tui.screens.theme_picker import ThemePicker
 from tests.tui.driving import seen, shown, toasts, until
 from tests.tui.made_runs import made_run
@@ -92,6 +93,21 @@ async def test_moved_keys_act_and_show_everywhere() -> None:
             await pilot.press("escape")
         await pilot.press("f2")
         await until(pilot, lambda: "Nothing is training now." in toasts(app))
+
+
+async def test_the_key_of_quit_can_be_moved_on_every_screen_and_taken_by_another() -> None:
+    write("keys.toml", 'help = "ctrl+q"\nquit = "f11"')
+    app = StudioApp(Options(host="box"))
+    async with app.run_test(size=(120, 50)) as pilot:
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        await pilot.press("escape", "f4")
+        await until(pilot, lambda: isinstance(app.screen, Settings))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(app.screen, Help))
+        assert app.is_running
+        await pilot.press("f11")
+        await until(pilot, lambda: not app.is_running)
 
 
 async def test_moved_keys_of_the_list_of_runs_act_and_show_there() -> None:
