@@ -81,8 +81,9 @@ class MainScreen(Screen[None]):
         self.footer.offer(studio)
         self.training.show(studio)
         self.chat.show(studio)
-        self.chat.strip.update(training_strip(studio))
-        self.training.strip.update(self.chat.last_line())
+        if self.has_class("-narrow"):  # elsewhere both sides are seen, and no strip
+            self.chat.strip.update(training_strip(studio))
+            self.training.strip.update(self.chat.last_line())
 
     def on_resize(self, event: Resize) -> None:
         """Each size is laid out once: a long transcript costs a tenth of a second.

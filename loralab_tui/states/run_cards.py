@@ -1,7 +1,8 @@
 """The card of a run that has ended: what came of it or what went wrong, and what to press next."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import exp
+from math import exp, isnan
 
 from textual.content import Content
 
@@ -85,8 +86,13 @@ def before_after(run: RunView) -> str:
         best = "" if run.best == run.validation[-1] else f" (best {run.best[1]:.2f} at step {run.best[0]:,})"
         said = f"Validation loss {first:.2f} → {last:.2f}{best}"
         return f"{said}, perplexity {_perplexity(first)} → {_perplexity(last)}"
-    losses = [loss for loss in run.curve.losses if loss == loss]
-    return f"Loss of the first step {losses[0]:.2f}, of the last {losses[-1]:.2f}" if losses else ""
+    begun, ended = _first_number(run.curve.losses), _first_number(reversed(run.curve.losses))
+    return "" if begun is None or ended is None else f"Loss of the first step {begun:.2f}, of the last {ended:.2f}"
+
+
+def _first_number(losses: Iterable[float]) -> float | None:
+    """None where all are NaN. Reads no further than it: this is asked at every refresh."""
+    return next((loss for loss in losses if not isnan(loss)), None)
 
 
 def _perplexity(loss: float) -> str:

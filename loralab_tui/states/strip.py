@@ -26,9 +26,9 @@ def run_line(run: RunView) -> str:
     """ "▇▅▃▂▁ 2.81 · 55% · 1,702 tok/s · 2:07 left"."""
     if not len(run.curve):
         return run.doing if run.phase is Phase.PREPARING else run.phase.value
-    losses = [loss if loss == loss else None for loss in run.curve.losses]
+    losses = [loss if loss == loss else None for loss in thin(run.curve.losses, CURVE)]
     share = f"{100 * run.step // run.total_steps}%" if run.total_steps else f"step {run.step}"
-    parts = [f"{spark(thin(losses, CURVE))} {words.real(run.curve.losses[-1])}", share]
+    parts = [f"{spark(losses)} {words.real(run.curve.losses[-1])}", share]
     if run.phase is Phase.TRAINING:
         speed = run.numbers.get("tokens_per_s")
         parts += [f"{speed:,.0f} tok/s"] if speed else []

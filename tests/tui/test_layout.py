@@ -107,6 +107,15 @@ async def test_a_small_terminal_has_tabs_with_a_line_of_the_other_side(app: Stud
         assert app.main.chat.display and app.main.chat.prompt.text == "x"
 
 
+async def test_the_line_of_the_other_side_is_made_only_where_it_is_seen(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine, steps=40)
+        assert shown(app, "#training-strip") == shown(app, "#chat-strip") == ""
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "3.10 · 40%" in shown(app, "#training-strip"))
+        assert shown(app, "#chat-strip") == "nothing said yet"
+
+
 async def test_the_bar_of_a_run_that_is_shown_once_has_its_width() -> None:
     class BarApp(App[None]):
         def compose(self) -> ComposeResult:

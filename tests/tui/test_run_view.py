@@ -1,7 +1,11 @@
+from array import array
+from collections.abc import Iterator
 from typing import Any
 
 from loralab_tui.runs.view import Phase, RunView
 from loralab_tui.states.cards import card
+from loralab_tui.states.run_cards import before_after
+from loralab_tui.states.strip import run_line
 from loralab_tui.studio import Studio
 
 
@@ -67,3 +71,23 @@ def test_each_end_says_what_to_press() -> None:
         told = card(Studio(run=view_of(step(1), event)))
         assert told is not None and words in told.text
         assert event.get("why", "")[1:13] in told.text
+
+
+class Counted(array):
+    """Numbers that count how many of them were read."""
+
+    reads = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        self.reads += 1
+        return super().__getitem__(index)
+
+    def __iter__(self) -> Iterator[float]:
+        return (self[index] for index in range(len(self)))
+
+
+def test_what_is_said_of_a_long_run_at_every_refresh_reads_few_of_its_losses() -> None:
+    view = view_of(step(1, None), step(2, 4.0), *(step(number) for number in range(3, 5000)), step(5000, None))
+    losses = view.curve.losses = Counted("d", view.curve.losses)
+    assert before_after(view) == "Loss of the first step 4.00, of the last 2.00"
+    assert run_line(view).startswith(" ▁▁▁▁▁▁▁▁▁▁  not a number") and losses.reads < 50
