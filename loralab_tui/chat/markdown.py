@@ -139,10 +139,11 @@ class _Blocks:
         self._heading = False
         self._rows: list[list[Content]] = []
         self._end = 0  # the source's line behind the last block
+        take = {1: self._open, 0: self._single, -1: self._close}
         for token in tokens:
-            self._take(token)
+            take[token.nesting](token)
 
-    def _take(self, token: "Token") -> None:
+    def _open(self, token: "Token") -> None:
         match token.type:
             case "blockquote_open":
                 self._nest.append((Content.styled("▏ ", "$quiet"),) * 2)
@@ -150,27 +151,35 @@ class _Blocks:
                 self._lists.append(None)
             case "ordered_list_open":
                 self._lists.append(int(token.attrs.get("start", 1)))
-            case "bullet_list_close" | "ordered_list_close":
-                self._lists.pop()
             case "list_item_open":
                 self._nest.append(self._bullet())
+            case "heading_open":
+                self._heading = True
+            case "table_open":
+                self._rows, self._table = [], token
+            case "tr_open":
+                self._rows.append([])
+
+    def _close(self, token: "Token") -> None:
+        match token.type:
+            case "bullet_list_close" | "ordered_list_close":
+                self._lists.pop()
             case "list_item_close" | "blockquote_close":
                 self._nest.pop()
-            case "heading_open" | "heading_close":
-                self._heading = token.nesting == 1
+            case "heading_close":
+                self._heading = False
+            case "table_close":
+                rows, self._rows = self._rows, []
+                self._put(Block(_NOTHING, rows=rows), self._table)
+
+    def _single(self, token: "Token") -> None:
+        match token.type:
             case "inline":
                 self._text(token)
             case "fence":
                 self._put(Block(Content(token.content.rstrip("\n")), fill=CODE), token)
             case "hr":
                 self._put(Block(Content.styled("─" * 12, "$faint")), token)
-            case "table_open":
-                self._rows, self._table = [], token
-            case "tr_open":
-                self._rows.append([])
-            case "table_close":
-                rows, self._rows = self._rows, []
-                self._put(Block(_NOTHING, rows=rows), self._table)
 
     def _bullet(self) -> tuple[Content, Content]:
         number = self._lists[-1]

@@ -5,7 +5,7 @@ from typing import Any
 
 from textual.message import Message
 
-from loralab_core.wire.messages import EngineStatus, Generated
+from loralab_core.wire import messages as wire
 
 
 @dataclass
@@ -26,14 +26,14 @@ class EngineLoading(Message):
 class EngineReady(Message):
     """Connected, with the first status."""
 
-    status: EngineStatus
+    status: wire.EngineStatus
 
 
 @dataclass
 class EngineReport(Message):
     """A later status: memory, queue, whether the model is loaded by now."""
 
-    status: EngineStatus
+    status: wire.EngineStatus
 
 
 @dataclass
@@ -88,10 +88,28 @@ class AnswerPiece(Message):
 @dataclass
 class AnswerDone(Message):
     request: int
-    answer: Generated
+    answer: wire.Generated
 
 
 @dataclass
 class AnswerFailed(Message):
     request: int
     sentence: str
+
+
+def told_by(response: wire.Response) -> Message | None:
+    """What a response says by itself, whatever was asked; None where it is for the one who asked alone."""
+    match response:
+        case wire.Loading(done=done, total=total, what=what):
+            return EngineLoading(done, total, what)
+        case wire.Started(run=run):
+            return RunStarted(run)
+        case wire.EngineStatus():
+            return EngineReport(response)
+        case wire.GenerationStarted(id=request, step=step, prompt_tokens=tokens):
+            return AnswerBegun(request, step, tokens)
+        case wire.Piece(id=request, text=text):
+            return AnswerPiece(request, text)
+        case wire.Generated(id=request):
+            return AnswerDone(request, response)
+    return None

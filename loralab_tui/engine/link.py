@@ -182,24 +182,16 @@ class EngineLink(EngineRequests):
             self._bunches.add(response.run, response.event)
             return
         self._bunches.flush()
-        match response:
-            case wire.Loading(done=done, total=total, what=what):
-                self._post(say.EngineLoading(done, total, what))
-            case wire.Started(run=run):
-                self._post(say.RunStarted(run))
-            case wire.EngineStatus(id=id):
-                self._load = None if id == self._load else self._load
-                self._post(say.EngineReport(response))
-            case wire.Failed(id=id, sentence=sentence) if id == self._load:
-                self._load = None
-                self._post(say.ModelNotRead(sentence))
-            case wire.GenerationStarted(id=id, step=step, prompt_tokens=tokens):
-                self._post(say.AnswerBegun(id, step, tokens))
-            case wire.Piece(id=id, text=text):
-                self._post(say.AnswerPiece(id, text))
-            case wire.Generated(id=id):
-                self._answers.discard(id)
-                self._post(say.AnswerDone(id, response))
-            case wire.Failed(id=id, sentence=sentence) if id in self._answers:
-                self._answers.discard(id)
-                self._post(say.AnswerFailed(id, sentence))
+        told = self._failed(response) if isinstance(response, wire.Failed) else say.told_by(response)
+        if isinstance(response, wire.EngineStatus | wire.Failed) and response.id == self._load:
+            self._load = None
+        if isinstance(response, wire.Generated | wire.Failed):
+            self._answers.discard(response.id)
+        if told is not None:
+            self._post(told)
+
+    def _failed(self, response: wire.Failed) -> Message | None:
+        """Other requests than these are awaited where they were made, and fail there."""
+        if response.id == self._load:
+            return say.ModelNotRead(response.sentence)
+        return say.AnswerFailed(response.id, response.sentence) if response.id in self._answers else None

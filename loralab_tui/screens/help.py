@@ -27,39 +27,45 @@ PROMPT = (
 )
 
 
-def notes(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(heading, text): what nobody can guess. Where one is now comes first."""
-    yield (
+NOTES = (
+    (
         "Letters only ever type",
         "wherever you are. Actions are function keys, ^ keys (hold Ctrl), clicks and /words; whatever stops or "
         "deletes something asks first.",
-    )
-    yield (
+    ),
+    (
         "Base and LoRA",
         "Base is the model as it was. LoRA is the same model with the adapter you train, and says from which step it "
         "answered. Each remembers only its own conversation.",
-    )
-    yield (
+    ),
+    (
         "Copying",
         "To select with the mouse hold Shift (Option on a Mac). What the program copies goes to the clipboard of the "
         "computer you sit at, through the terminal, over SSH too; in tmux it needs `set -g set-clipboard on`.",
-    )
-    yield (
+    ),
+    (
         "Files",
         "Drop a file, a folder, a model or an adapter on the window, or paste its path: it becomes the corpus, the "
-        "model, or the LoRA you talk to." + _far(environ),
-    )
-    yield (
+        "model, or the LoRA you talk to.{far}",
+    ),
+    (
         "Leaving",
         "Training does not need this window: close the terminal, lose the line, it goes on. "
-        f"`{terminal.command(environ)} --attach last` comes back.",
-    )
-    yield (
+        "`{command} --attach last` comes back.",
+    ),
+    (
         "Slow lines and small fonts",
         "Over SSH fewer frames are drawn (LORALAB_FPS=5 for fewer still). NO_COLOR=1 and LORALAB_ASCII=1 do what they "
         "say.",
-    )
-    yield ("Other keys", f"`loralab-tui --keys` prints these as a file to change: {keys_file.path()}")
+    ),
+    ("Other keys", "`loralab-tui --keys` prints these as a file to change: {keys_file}"),
+)
+"""(heading, text): what nobody can guess. Between braces: what depends on where one is."""
+
+
+def notes(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    here = {"far": _far(environ), "command": terminal.command(environ), "keys_file": keys_file.path()}
+    return ((heading, text.format(**here)) for heading, text in NOTES)
 
 
 def _far(environ: Mapping[str, str]) -> str:
