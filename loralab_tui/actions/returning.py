@@ -31,9 +31,7 @@ class Returning(ActionApp):
         return await super().run_action(action, *about, **more)  # type: ignore[arg-type]
 
     def action_away_seen(self) -> None:
-        if self.studio.away is not None:
-            self.studio.away = None
-            self.main.show()
+        self.main.away_seen()
 
     @on(Asking.Ask)
     def _asked(self) -> None:

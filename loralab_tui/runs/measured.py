@@ -49,10 +49,10 @@ def _measured(model: str, corpus: str, plan: Plan) -> Measured:
     window = window_of(model, plan)
     runs = list(_prepared(model))
     speeds = ((record, _speed(run)) for run, record, config in runs if _alike(config, plan, window))
-    fastest = next(((record.name or record.id, speed) for record, speed in speeds if speed), ("", None))
+    newest = next(((record.name or record.id, speed) for record, speed in speeds if speed), ("", None))
     counts = (_tokens(record) for _, record, config in runs if _same_corpus(record, config, corpus))
     counted = next((count for count in counts if count), None)
-    return Measured(fastest[1], fastest[0], counted, None if counted else estimated_tokens(corpus, model))
+    return Measured(newest[1], newest[0], counted, None if counted else estimated_tokens(corpus, model))
 
 
 def window_of(model: str, plan: Plan) -> int:

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Dialog(LeftOnce, ModalScreen[Result | None], Generic[Result]):
-    """Dismissed with None by Esc. Give the box the class `dialog`, its title `dialog-title`."""
+    """Dismissed with None by Esc. Give the box the class `dialog` and a `border_title`."""
 
     BINDINGS = [
         Binding("escape", "back", "Back", show=False),

@@ -85,6 +85,14 @@ class MainScreen(Screen[None]):
             self.chat.strip.update(training_strip(studio))
             self.training.strip.update(self.chat.last_line())
 
+    def away_seen(self) -> bool:
+        """Close the card of what happened meanwhile; False when there is none."""
+        if self.studio.away is None:
+            return False
+        self.studio.away = None
+        self.show()
+        return True
+
     def on_resize(self, event: Resize) -> None:
         """Each size is laid out once: a long transcript costs a tenth of a second.
 
@@ -150,11 +158,7 @@ class MainScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Esc: stop the answer, then leave the prompt with its draft kept, then come back to it."""
-        if self.chat.stop():
-            return
-        if self.studio.away is not None:
-            self.studio.away = None
-            self.show()
+        if self.chat.stop() or self.away_seen():
             return
         if self.chat.prompt.has_focus:
             self.chat.transcript.focus()
