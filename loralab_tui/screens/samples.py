@@ -151,8 +151,7 @@ class Samples(Dialog[None]):
 
 
 def _say(message: ChatMessage, step: int, text: str | None) -> None:
-    assert message.reply is not None
-    message.reply.step = step or None
+    message.step = step or None
     message.finish(text or "", "not answered yet" if text is None else "(said nothing)" if not text.strip() else "")
 
 

@@ -8,12 +8,13 @@ from textual.message import Message
 from loralab_core.wire.messages import Sampling
 from loralab_tui.chat.conversation import Asked, Conversation, Round
 from loralab_tui.chat.sampling import SamplingChoice
-from loralab_tui.widgets.message import ChatMessage
+from loralab_tui.widgets.message import WRONG, ChatMessage
 from loralab_tui.widgets.transcript import Transcript
 
 WAITING = "waiting…"
 THINKING = "thinking…"
 NOT_ASKED = "not asked"
+NOTHING_NEW = "nothing new came"
 
 
 class Asking(Vertical):
@@ -93,7 +94,7 @@ class Asking(Vertical):
     def pinned(self, request: int, step: int | None, prompt_tokens: int) -> None:
         if self.answering is not None and self.answering.reply is not None and request == self.request:
             self.conversation.learn(self._asked, prompt_tokens)
-            self.answering.reply.step = step
+            self.answering.step = step
             self.answering.note = ""
             self.answering.paint()
 
@@ -104,12 +105,10 @@ class Asking(Vertical):
     def done(self, request: int, text: str, note: str) -> None:
         if self.answering is None or self.answering.reply is None or request != self.request:
             return
-        reply, left_out = self.answering.reply, self._asked.left_out
+        left_out = self._asked.left_out
         questions = "the oldest question" if left_out == 1 else f"the {left_out} oldest questions"
         room = f"context full, without {questions}" if left_out else ""
-        reply.text, reply.failed = text, False
-        reply.note = " · ".join(part for part in (note, room) if part)
-        self.answering.finish(text, reply.note)
+        self._settle(self.answering, text, " · ".join(part for part in (note, room) if part))
         self._end()
 
     def failed(self, sentence: str, request: int | None = None) -> None:
@@ -127,9 +126,19 @@ class Asking(Vertical):
         self._end()
 
     def _fail(self, message: ChatMessage, sentence: str) -> None:
-        assert message.reply is not None
-        message.fail(sentence)
-        message.reply.text, message.reply.note, message.reply.failed = message.text, message.note, True
+        message.flush()
+        self._settle(message, message.text, f"{WRONG} {sentence}", failed=True)
+
+    def _settle(self, message: ChatMessage, text: str, note: str, *, failed: bool = False) -> None:
+        """An answer has ended. Where nothing came of asking again, what was said before stays, with its step."""
+        reply = message.reply
+        assert reply is not None
+        if text or not reply.text:
+            reply.text, reply.step, reply.failed = text, message.step, failed
+        elif message.streaming and not failed:
+            note = " · ".join(part for part in (NOTHING_NEW, note) if part)
+        reply.note = note
+        message.settle()
 
     def _end(self) -> None:
         self.answering = None
@@ -151,9 +160,7 @@ class Asking(Vertical):
     def _pass_over(self, messages: list[ChatMessage]) -> None:
         """They wait no longer; what they said before stays."""
         for message in messages:
-            assert message.reply is not None
-            message.reply.note = NOT_ASKED
-            message.finish(message.reply.text, NOT_ASKED)
+            self._settle(message, "", NOT_ASKED)
         self.waiting = [message for message in self.waiting if message not in messages]
 
     def abandon(self, rounds: list[Round]) -> None:
@@ -168,5 +175,4 @@ class Asking(Vertical):
     def _keep_beginning(self, message: ChatMessage) -> None:
         """What came of an answer that is given up; an old answer stays where nothing came."""
         message.flush()
-        if message.reply is not None and (message.text or not message.reply.text):
-            message.reply.text, message.reply.note = message.text, "stopped"
+        self._settle(message, message.text, "stopped")

@@ -20,6 +20,7 @@ from loralab_tui.config import keymap
 
 NAMES = {"you": "you", "base": "base", "lora": "LoRA"}
 COLOURS = {"base": "$base-voice", "lora": "$lora-voice"}
+WRONG = "✕"
 UNSEEN = 80  # cells, before there is a layout
 
 
@@ -48,16 +49,13 @@ class ChatMessage(Widget, can_focus=True):
         super().__init__(classes=self.speaker)
         self.text = harmless(reply.text if reply else about.question)
         self.note = reply.note if reply else ""
+        self.step = reply.step if reply else None
         self.streaming = False
         self._pending: list[str] = []
         self._hovered = False
         self._laid: tuple[object, list[Content]] = (None, [])
         self._known: Known = {}
         self.set_class(reply is not None and reply.failed, "-failed")
-
-    @property
-    def step(self) -> int | None:
-        return self.reply.step if self.reply else None
 
     @property
     def title(self) -> str:
@@ -91,10 +89,12 @@ class ChatMessage(Widget, can_focus=True):
         self.text, self.note, self.streaming = harmless(text), note, False
         self.paint()
 
-    def fail(self, sentence: str) -> None:
-        self.flush()
-        self.add_class("-failed")
-        self.finish(self.text, f"✕ {sentence}")
+    def settle(self) -> None:
+        """As its reply is kept now."""
+        assert self.reply is not None
+        self.step = self.reply.step
+        self.set_class(self.reply.failed, "-failed")
+        self.finish(self.reply.text, self.reply.note)
 
     # ---- showing
 
@@ -134,7 +134,7 @@ class ChatMessage(Widget, can_focus=True):
 
     def _head(self, width: int) -> list[Content]:
         """The name, what is to be noted, and at the right what can be done with it."""
-        failed = self.has_class("-failed")
+        failed = self.note.startswith(WRONG)
         title = Content.styled(self.title, f"bold {COLOURS.get(self.speaker, '$quiet')}")
         note = Content.styled(f"  {harmless(self.note)}" if self.note else "", "$error" if failed else "$quiet")
         if failed:  # a sentence to read in full
@@ -154,7 +154,7 @@ class ChatMessage(Widget, can_focus=True):
         for form in ("{0} {1}", "{0}"):
             texts = [(id, form.format(label, key)) for id, label, key in names]
             if sum(len(text) + 3 for _, text in texts) <= room:
-                links = [Content.from_markup(f"[@click=want('{id}')]{text}[/]") for id, text in texts]
+                links = [Content.from_markup(f"[@click=want('{id}')]$text[/]", text=text) for id, text in texts]
                 return Content.styled(" · ", "$quiet").join(links)
         return Content("")
 
