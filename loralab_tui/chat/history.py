@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from loralab_core.runs.directory import RunDirectory
-from loralab_tui.chat.conversation import Reply, Round
+from loralab_tui.chat.conversation import SPEAKERS, Reply, Round
 
 NEWEST = 50
 TAIL = 8 << 20  # bytes: each exchange holds the whole branch before it, so a long conversation grows by its square
@@ -54,7 +54,9 @@ def read_chat(run: Path) -> list[Exchange]:
     found = []
     for line in lines:
         try:
-            found.append(msgspec.json.decode(line, type=Exchange))
+            exchange = msgspec.json.decode(line, type=Exchange)
         except msgspec.DecodeError:
             continue
-    return [exchange for exchange in found if exchange.speaker in ("base", "lora")]
+        known = exchange.speaker in SPEAKERS  # anything else is the directory of an adapter that LoRA was just then
+        found.append(exchange if known else msgspec.structs.replace(exchange, speaker="lora"))
+    return found

@@ -149,3 +149,13 @@ def test_only_the_end_of_a_long_history_is_read(tmp_path: Path) -> None:
         file.write(json.dumps({**said, "text": "x" * TAIL}) + "\n")
         file.write("\xff not JSON\n" + json.dumps(said) + "\n")
     assert [exchange.text for exchange in read_chat(tmp_path)] == ["upon a time"]
+
+
+def test_what_a_chosen_adapter_said_is_read_as_lora(tmp_path: Path) -> None:
+    lines = [
+        {"speaker": who, "text": who, "messages": [{"role": "user", "content": "who"}]}
+        for who in ("base", "/my/adapter")
+    ]
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (said,) = rounds_of(read_chat(tmp_path))
+    assert [(reply.speaker, reply.text) for reply in said.replies] == [("base", "base"), ("lora", "/my/adapter")]
