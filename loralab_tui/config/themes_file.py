@@ -6,6 +6,7 @@ lora-voice = "#ff8800"
 """
 
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from loralab_tui.config.theme import DARK, LIGHT
 
 COLOURS: tuple[str, ...] = ("background", "surface", "panel", "foreground", "primary", "secondary", "accent")
 COLOURS += ("success", "warning", "error")
+DRAWN = ("base-voice", "lora-voice", "validation", "quiet", "faint")
+"""Ours, which the charts draw in: like the main ones they are colours and nothing more."""
+SHARE = re.compile(r"\s+\d+(\.\d+)?%$")  # how much of a colour shows, which the other ones may say
 BASES = {"dark": DARK, "light": LIGHT}
 
 
@@ -62,7 +66,7 @@ def _check(file: Path, name: str, colour: Any) -> None:
         known = ", ".join((*COLOURS, *list(DARK.variables)[:5]))
         raise BadInput(f"{file}: {name!r} is no colour of a theme; there are {known}")
     try:
-        Color.parse(str(colour).split(" ")[0])
+        Color.parse(str(colour) if name in (*COLOURS, *DRAWN) else SHARE.sub("", str(colour)))
     except ColorParseError as error:
         raise BadInput(f'{file}: {name} is {colour!r}, which is no colour like "#7aa8f0"') from error
 

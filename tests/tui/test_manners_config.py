@@ -137,7 +137,11 @@ async def test_a_wrong_file_is_told_and_the_defaults_hold() -> None:
         await until(pilot, lambda: isinstance(app.screen, Help))
 
 
-@pytest.mark.parametrize("text", ["x = [", 'based_on = "blue"', 'lips = "#ff0000"', "primary = 3"])
+WRONG_THEMES = ["x = [", 'based_on = "blue"', 'lips = "#ff0000"', "primary = 3"]
+WRONG_THEMES += ['primary = "#7aa8f0 35%"', 'lora-voice = "#7aa8f0 35%"', 'scrollbar = "#7aa8f0 or so"']
+
+
+@pytest.mark.parametrize("text", WRONG_THEMES)
 def test_a_wrong_theme_is_one_sentence(text: str) -> None:
     file = write("themes/mine.toml", text)
     with pytest.raises(BadInput) as caught:
@@ -151,6 +155,16 @@ def test_a_theme_takes_from_its_base_what_it_does_not_name() -> None:
     assert not wrong and mine.name == "mine" and not mine.dark
     assert (mine.background, mine.foreground) == ("#ffffff", LIGHT.foreground)
     assert mine.variables["lora-voice"] == "#ff8800" and mine.variables["base-voice"] == LIGHT.variables["base-voice"]
+
+
+async def test_a_colour_that_textual_cannot_mix_is_told_instead_of_ending_the_studio() -> None:
+    write("themes/mine.toml", 'primary = "#7aa8f0 35%"')
+    write("themes/other.toml", 'primary = "rgb(1, 2, 3)"\nscrollbar = "#7aa8f0 35%"')
+    app = StudioApp(Options(host="box"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: any("mine.toml: primary" in note for note in toasts(app)))
+        app.theme = "other"
+        await until(pilot, lambda: app.theme_variables["primary"] == "#010203")
 
 
 def test_every_theme_of_ours_names_the_same_colours() -> None:
