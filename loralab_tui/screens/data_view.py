@@ -76,7 +76,7 @@ class DataView(LeftOnce, Screen[None]):
             yield Step("▶", "step(1)")
         with Horizontal(id="body"):
             with VerticalScroll(id="text"):
-                yield Static("", id="marked")
+                yield Static("", id="marked", markup=False)
             with Vertical(id="figures"):
                 yield Static("", id="statistics")
                 yield Static("", id="histogram")

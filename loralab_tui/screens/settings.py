@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Grid, HorizontalGroup, Vertical
@@ -93,7 +94,8 @@ class Settings(Dialog[Plan]):
             return Select(names, value=OWN, id=name, compact=True, allow_blank=False)
         if name in CHOICES:
             own = str(self.plan[name])
-            known = CHOICES[name] if own in dict(CHOICES[name]).values() else (*CHOICES[name], (own, own))
+            known = [(Text(label), value) for label, value in CHOICES[name]]
+            known += [] if own in dict(CHOICES[name]).values() else [(Text(own), own)]
             return Select(known, value=own, id=name, compact=True, allow_blank=False)
         given = self.plan.asked_dict.get(name)
         value = "" if given is None else _shown(name, given)

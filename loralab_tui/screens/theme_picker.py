@@ -25,7 +25,8 @@ class ThemePicker(Dialog[str]):
         with Vertical(classes="dialog") as box:
             box.border_title = "Which theme?"
             box.border_subtitle = "↑↓: look · Enter: keep · Esc: back"
-            yield OptionList(*(Option(_title(name), id=name) for name in self.names), classes="first", compact=True)
+            rows = [Option(_title(name), id=name) for name in self.names]
+            yield OptionList(*rows, classes="first", compact=True, markup=False)
             yield Static(f"Yours: {themes_dir()}/NAME.toml", id="said", markup=False)
 
     def on_mount(self) -> None:
