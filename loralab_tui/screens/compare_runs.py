@@ -16,6 +16,7 @@ from loralab_tui.runs.differences import Row, differences, results, warning
 from loralab_tui.runs.reading import Reading, read_run
 from loralab_tui.screens.left_once import LeftOnce
 from loralab_tui.widgets.compare_chart import VOICES, CompareChart
+from loralab_tui.widgets.plot import Legend
 from loralab_tui.widgets.run_key import RunKey, RunKeys
 
 REFRESH_S = 2.0
@@ -43,7 +44,7 @@ class CompareRuns(LeftOnce, Screen[None]):
         self.readings: list[Reading] = []
         self.by_tokens = False
         self.chart = CompareChart()
-        self.legend = Static(id="compare-legend")
+        self.legend = Legend(id="compare-legend")
         self.warning = Static(id="compare-warning", markup=False)
         self.rows = Static("reading…", id="compare-rows")
 

@@ -37,7 +37,7 @@ class ChatPane(Asking):
         self.speaker, self.mode = self.heading.speaker, self.heading.mode
         self.welcome = Static(id="welcome")
         self.strip = Static(id="training-strip", markup=False)
-        self.sampling_line = SamplingLine(id="sampling-line", markup=False)
+        self.sampling_line = SamplingLine(id="sampling-line")
         self.prompt = Prompt(id="prompt")
         self.editing: Round | None = None
 
@@ -47,6 +47,7 @@ class ChatPane(Asking):
 
     def on_mount(self) -> None:
         self._show_what_there_is()
+        self.sampling_line.tell(self.sampling)
         self.set_interval(PACE.flush_s, self._flush)
 
     def _flush(self) -> None:

@@ -6,11 +6,27 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 from textual.app import RenderResult
 from textual.color import Color
+from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
+from loralab_tui.config import keymap
 from loralab_tui.runs.scale import Scale, label, log_ticks, roomy, round_ticks
 
 LOG_SCALE = "-log-scale"  # a class of the app, so that it holds for every plot there is and will be
+
+
+class Legend(Static):
+    """The signs of a plot in words, right below its axis; a click changes the scale."""
+
+    DEFAULT_CSS = "Legend:hover { text-style: underline; }"
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self.tooltip = keymap.BY_ID["log_scale"].tooltip
+
+    async def on_click(self) -> None:
+        await self.app.run_action("log_scale")
 
 
 class Plot(PlotextPlot):

@@ -19,6 +19,7 @@ from loralab_tui.studio import Studio
 from loralab_tui.widgets.card_box import CardBox
 from loralab_tui.widgets.chart import LossChart
 from loralab_tui.widgets.figures import numbers
+from loralab_tui.widgets.plot import Legend
 from loralab_tui.widgets.preview import Preview
 from loralab_tui.widgets.progress import ProgressLine
 
@@ -68,7 +69,7 @@ class TrainingPane(Vertical, can_focus=True):
         self.preview = Preview(id="preview")
         self.progress = ProgressLine(id="progress")
         self.chart = LossChart(id="chart")
-        self.legend = Static(id="legend", markup=False)
+        self.legend = Legend(id="legend")
         self.numbers = Static(id="numbers")
         self.log_lines = Static(id="log", markup=False)
         self.events = VerticalScroll(self.log_lines, id="events", can_focus=False)
@@ -98,6 +99,7 @@ class TrainingPane(Vertical, can_focus=True):
         self.chart.display = not self.preview.display
         self.chart.visible = begun
         self.chart.show(run)
+        self.legend.visible = begun
         self.legend.update(self.chart.legend(self.size.width - 2))
         self.numbers.update(numbers(run, self.size.width - 2) if run else "")
         self.events.display = run is not None and bool(run.log)
