@@ -45,6 +45,7 @@ class Footer(HorizontalGroup):
         """Keys that have nothing to act on are faint; pressed all the same, they say why."""
         idle = {
             "speaker": bool(studio.lora_missing),
+            "export": studio.run is None or not studio.run.step,
             "stop": not studio.live and not studio.opening,
         }
         for hint in self.query(KeyHint):

@@ -27,13 +27,29 @@ class Chip(Static):
         await self.app.run_action(self.action.id)
 
 
+class Menu(Static):
+    """What has no other place to click is in the palette."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self) -> None:
+        super().__init__("≡", id="menu")
+        self.action = keymap.BY_ID["palette"]
+        self.tooltip = f"{self.action.label} ({self.action.key_label}): everything there is, by name"
+
+    async def on_click(self) -> None:
+        await self.app.run_action(self.action.id)
+
+
 class Header(HorizontalGroup):
     DEFAULT_CSS = """
     Header { height: 1; background: $panel; }
     Header > Chip { width: auto; padding: 0 1; margin-right: 1; text-wrap: nowrap; }
     Header > Chip:hover { background: $primary 25%; }
     Header > Chip.-empty { color: $warning; text-style: italic; }
-    Header > #name { width: auto; padding: 0 1; text-style: bold; color: $lora-voice; }
+    Header > #menu { width: 3; padding: 0 1; color: $quiet; }
+    Header > #menu:hover { background: $primary 25%; }
+    Header > #name { width: auto; padding: 0 1 0 0; text-style: bold; color: $lora-voice; }
     Header > #space { width: 1fr; }
     Header > #chip-train { background: $primary; color: $background; text-style: bold; margin: 0; }
     Header > #chip-train.-idle { background: $panel; color: $quiet; text-style: none; }
@@ -41,12 +57,12 @@ class Header(HorizontalGroup):
 
     def __init__(self) -> None:
         super().__init__()
-        self.brand = Static("LoRA Lab", id="name")
+        self.menu, self.brand = Menu(), Static("LoRA Lab", id="name")
         self.model, self.corpus, self.plan = Chip("model"), Chip("corpus"), Chip("settings")
         self.train = Chip("train")
 
     def compose(self) -> ComposeResult:
-        yield self.brand
+        yield from (self.menu, self.brand)
         yield from (self.model, self.corpus, self.plan)
         yield Static("", id="space")
         yield self.train
@@ -64,8 +80,8 @@ class Header(HorizontalGroup):
 
     def _room(self, taken: int) -> int:
         """Cells for the two names: the rest is keys, gaps, and `taken`."""
-        brand = 10 if self.brand.display else 0
-        return max(16, self.size.width - brand - 3 * 6 - 5 - taken)
+        brand = 9 if self.brand.display else 0
+        return max(16, self.size.width - 3 - brand - 3 * 6 - 5 - taken)
 
 
 def fit(model: str, corpus: str, room: int) -> tuple[str, str]:

@@ -134,7 +134,7 @@ async def test_keys_of_the_last_line_with_nothing_to_act_on_are_faint(app: Studi
 
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.studio.corpus and not app.studio.opening)
-        await until(pilot, lambda: faint() == {"speaker", "stop"})
+        await until(pilot, lambda: faint() == {"speaker", "export", "stop"})
         await training(app, pilot, engine)
         await until(pilot, lambda: not faint())
 
