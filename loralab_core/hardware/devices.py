@@ -36,18 +36,24 @@ def visible_gpus() -> tuple[Gpu, ...]:
 
 
 def select_visible(gpus: tuple[Gpu, ...], selection: str | None) -> tuple[Gpu, ...]:
-    """Ends at the first entry that names no device, as CUDA does. A selection by UUID is not followed: all stay."""
-    if selection is None:
-        return gpus
-    entries = [entry.strip() for entry in selection.split(",")] if selection.strip() else []
-    if any(entry and not entry.lstrip("-").isdigit() for entry in entries):
+    """Ends at the first entry that names no device, as CUDA does. Parts of one (MIG) are not followed: all stay."""
+    if selection is None or "MIG" in selection:
         return gpus
     chosen: list[Gpu] = []
-    for entry in entries:
-        if not entry or not 0 <= int(entry) < len(gpus):
+    for entry in selection.split(","):
+        gpu = _named(gpus, entry.strip())
+        if gpu is None:
             break
-        chosen.append(gpus[int(entry)])
+        chosen.append(gpu)
     return tuple(chosen)
+
+
+def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
+    """By number, or by the beginning of a UUID where that is one device's alone."""
+    if entry.isdecimal():
+        return gpus[int(entry)] if int(entry) < len(gpus) else None
+    alike = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def resolve_base(asked: str, device: str, parameters: int) -> str:

@@ -34,6 +34,7 @@ class Gpu(msgspec.Struct, frozen=True):
     utilisation: float | None  # percent
     capability: tuple[int, int]  # compute capability, e.g. (9, 0)
     driver: str = ""
+    uuid: str = ""  # "GPU-…", by which a selection may name it too
 
 
 class Torch(msgspec.Struct, frozen=True):
@@ -105,7 +106,8 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         utilisation = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     name, driver = _text(nvml.nvmlDeviceGetName(handle)), _text(nvml.nvmlSystemGetDriverVersion())
-    return Gpu(index, name, int(memory.total), int(memory.used), utilisation, (major, minor), driver)
+    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    return Gpu(index, name, int(memory.total), int(memory.used), utilisation, (major, minor), driver, uuid)
 
 
 def _text(value: str | bytes) -> str:

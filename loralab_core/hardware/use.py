@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from loralab_core.hardware.devices import visible_gpus
 from loralab_core.hardware.memory import find_memory
-from loralab_core.hardware.probe import Gpu, find_gpus
+from loralab_core.hardware.probe import Gpu
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -14,7 +15,7 @@ class Use(msgspec.Struct, frozen=True):
     memory_used: int  # bytes
     memory_total: int  # bytes
     process_memory: int | None  # resident bytes of the watched process; None if it is gone
-    gpus: tuple[Gpu, ...]
+    gpus: tuple[Gpu, ...]  # as torch numbers them
 
 
 class UseMeter:
@@ -38,7 +39,7 @@ class UseMeter:
     def read(self) -> Use:
         """A millisecond or two; never raises for a process or device that went away."""
         memory = find_memory()
-        gpus = find_gpus() if self._has_gpus else ()
+        gpus = visible_gpus() if self._has_gpus else ()
         self._has_gpus = bool(gpus)  # a driver does not appear while we run
         used = memory.total - memory.available
         return Use(self._psutil.cpu_percent(None), used, memory.total, self._resident(), gpus)

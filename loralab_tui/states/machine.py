@@ -17,12 +17,15 @@ def differs(shown: Use, now: Use) -> bool:
 
 
 def machine_line(host: str, device: str, use: Use, room: int) -> str:
-    """`device`: as the engine says ("cpu", "cuda:0"), or empty before there is one. As much as fits into `room`."""
+    """`device`: as the engine says ("cpu", "cuda:0"), or empty before there is one. As much as fits into `room`.
+
+    A GPU is shown with the number it has in this computer, which other tools call it by.
+    """
     name, used, total = device or "cpu", use.memory_used, use.memory_total
     if device.startswith("cuda") and use.gpus:
         index = int(device.partition(":")[2] or 0)
         gpu = use.gpus[min(index, len(use.gpus) - 1)]
-        name, used, total = f"{gpu.name} {index}", gpu.memory_used, gpu.memory
+        name, used, total = f"{gpu.name} {gpu.index}", gpu.memory_used, gpu.memory
     filled, rest = bar(used / total if total else 0, WIDTH)
     amount = f"{used / 1e9:.1f} of {total / 1e9:.0f} GB"
     variants = (f"{host} · {name} · memory {filled}{rest} {amount}", f"{name} {filled}{rest} {amount}", amount)

@@ -6,7 +6,8 @@ from loralab_core.errors import BadInput
 from loralab_core.hardware.devices import resolve_base, resolve_device, select_visible, visible_gpus
 from loralab_core.hardware.probe import Gpu, is_apple_silicon
 
-GPUS = tuple(Gpu(index, f"gpu{index}", 1 << 30, 0, None, (9, 0)) for index in range(3))
+UUIDS = ("GPU-4711aa", "GPU-4711bb", "GPU-08")
+GPUS = tuple(Gpu(index, f"gpu{index}", 1 << 30, 0, None, (9, 0), uuid=UUIDS[index]) for index in range(3))
 
 needs_no_gpu = pytest.mark.skipif(bool(visible_gpus()), reason="says what happens without a GPU")
 
@@ -37,7 +38,18 @@ def test_an_unknown_device_lists_the_known(asked: str) -> None:
 
 @pytest.mark.parametrize(
     ("selection", "chosen"),
-    [(None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), ("1,-1,0", [1]), ("7", []), ("GPU-4711", [0, 1, 2])],
+    [
+        (None, [0, 1, 2]),
+        ("", []),
+        ("2,0", [2, 0]),
+        ("1,-1,0", [1]),
+        ("7", []),
+        ("GPU-08,GPU-4711aa", [2, 0]),
+        ("GPU-0, 1", [2, 1]),
+        ("GPU-4711", []),
+        ("2,GPU-99,0", [2]),
+        ("MIG-1a2b", [0, 1, 2]),
+    ],
 )
 def test_visible_devices_as_cuda_reads_them(selection: str | None, chosen: list[int]) -> None:
     assert [gpu.index for gpu in select_visible(GPUS, selection)] == chosen

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loralab_core.hardware.memory import cgroup_memory, cpu_quota
-from loralab_core.hardware.probe import cpu_isa, cpu_name, survey, torch_version
+from loralab_core.hardware.probe import cpu_isa, cpu_name, find_gpus, survey, torch_version
 from loralab_core.hardware.use import UseMeter
 
 X86 = "model name\t: AMD EPYC 9755\nflags\t\t: fpu avx2 fma avx512f avx512_bf16 amx_tile unheard_of\n" * 2
@@ -75,3 +75,11 @@ def test_live_use_of_a_process_that_exists_and_one_that_does_not() -> None:
     assert meter.read().memory_total > 0
     meter.watch(2**22 + 1)
     assert meter.read().process_memory is None
+
+
+def test_live_use_counts_the_gpus_that_torch_will_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = find_gpus()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(gpu.uuid for gpu in reversed(gpus)))
+    assert [gpu.index for gpu in UseMeter().read().gpus] == [gpu.index for gpu in reversed(gpus)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert UseMeter().read().gpus == ()
