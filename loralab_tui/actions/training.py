@@ -87,7 +87,8 @@ class TrainingActions(GoingOn):
         from loralab_tui.screens.export import Export
 
         if self.studio.run is None:
-            self.tell(f"There is nothing to export yet: {keymap.name('train')} trains an adapter.")
+            what = "all weights" if self.studio.plan.full else "an adapter"
+            self.tell(f"There is nothing to export yet: {keymap.name('train')} trains {what}.")
             return
         run = RunDirectory(Path(self.studio.run.directory))
         try:
@@ -95,7 +96,7 @@ class TrainingActions(GoingOn):
         except LoraLabError as error:
             self.complain(str(error))
             return
-        target = await self.push_screen_wait(Export(*offered))
+        target = await self.push_screen_wait(Export(offered))
         if target is not None:
             self.do("export", self._export, run, target)
 

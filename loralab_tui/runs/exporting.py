@@ -2,16 +2,31 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from loralab_core.errors import BadInput
 from loralab_core.paths import adapters_dir, expand_user
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.result import Result, newest_result
 
+LOADED_BY = {"adapter": "PEFT", "model": "Transformers"}  # which reads the layout of such a result
 
-def offer(run: RunDirectory) -> tuple[str, Path]:
-    """What would be exported, in words, and where to. Raises LoraLabError. Reads files: for a thread."""
-    return describe(newest_result(run)), proposed_target(run.path)
+
+class Offer(NamedTuple):
+    kind: str  # "adapter" or "model"
+    what: str  # that would be exported, in words
+    target: Path
+
+    @property
+    def sentence(self) -> str:
+        layout = f"in the layout that {LOADED_BY[self.kind]} and other programs load"
+        return f"{self.what} is copied to this directory, {layout}."
+
+
+def offer(run: RunDirectory) -> Offer:
+    """Raises LoraLabError. Reads files: for a thread."""
+    result = newest_result(run)
+    return Offer(result.kind, describe(result), proposed_target(run.path))
 
 
 def describe(result: Result) -> str:

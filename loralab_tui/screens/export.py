@@ -1,4 +1,4 @@
-"""F8: where to copy the adapter."""
+"""F8: where to copy what was trained."""
 
 import asyncio
 from pathlib import Path
@@ -10,27 +10,23 @@ from textual.widgets import Button, Input, Static
 
 from loralab_core.errors import BadInput
 from loralab_core.paths import with_tilde
-from loralab_tui.runs.exporting import check_target
+from loralab_tui.runs.exporting import Offer, check_target
 from loralab_tui.screens.dialog import Dialog
 
 
 class Export(Dialog[Path]):
     """Dismissed with the place to copy to; the copying is the caller's."""
 
-    def __init__(self, what: str, proposed: Path) -> None:
+    def __init__(self, offer: Offer) -> None:
         super().__init__()
-        self.what, self.proposed = what, proposed
+        self.offer = offer
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = "Export the adapter"
+            box.border_title = f"Export the {self.offer.kind}"
             box.border_subtitle = "Enter: export · Esc: back"
-            yield Static(
-                f"{self.what} is copied to this directory, in the layout that PEFT and other programs load.",
-                classes="lead",
-                markup=False,
-            )
-            yield Input(with_tilde(self.proposed), classes="first", select_on_focus=False)
+            yield Static(self.offer.sentence, classes="lead", markup=False)
+            yield Input(with_tilde(self.offer.target), classes="first", select_on_focus=False)
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Export", id="export")

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 
 from loralab_tui.app import StudioApp
+from loralab_tui.runs.exporting import Offer, offer
 from loralab_tui.screens.adapter_picker import AdapterPicker
 from loralab_tui.screens.export import Export
 from tests.tui.driving import ready, until
+from tests.tui.made_runs import made_run
 
 
 def adapter(place: Path) -> Path:
@@ -75,7 +77,7 @@ async def test_an_export_never_replaces_anything(app: StudioApp, tmp_path: Path)
     chosen: list[Path | None] = []
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(app, pilot)
-        await app.push_screen(Export("The adapter of this run", tmp_path / "new"), chosen.append)
+        await app.push_screen(Export(Offer("adapter", "The adapter of this run", tmp_path / "new")), chosen.append)
         for text, why in ((str(tmp_path), "exists already"), ("~nobody-of-that-name/x", "there is no user")):
             app.screen.query_one(Input).value = text
             await pilot.press("enter")
@@ -83,3 +85,22 @@ async def test_an_export_never_replaces_anything(app: StudioApp, tmp_path: Path)
         app.screen.query_one(Input).value = str(tmp_path / "new")
         await pilot.press("enter")
         await until(pilot, lambda: chosen == [tmp_path / "new"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "mark", "program"),
+    [("adapter", "adapter_config.json", "PEFT"), ("model", "model.safetensors", "Transformers")],
+)
+async def test_what_a_run_made_is_called_by_its_name(
+    app: StudioApp, home: Path, kind: str, mark: str, program: str
+) -> None:
+    run = made_run(end=None)
+    checkpoint = run.checkpoints / "step-000020"
+    checkpoint.mkdir()
+    (checkpoint / mark).write_text("{}")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        await app.push_screen(Export(offer(run)))
+        assert app.screen.query_one(".dialog").border_title == f"Export the {kind}"
+        lead = str(app.screen.query_one(".lead", Static).render())
+        assert lead.startswith(f"The {kind} as of step 20 is copied") and f"that {program} and other programs" in lead
