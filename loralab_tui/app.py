@@ -97,7 +97,7 @@ class StudioApp(
         self.link = EngineLink(self.post_message, open_engine)
         self.main = MainScreen(self.studio)
         self.setup = Setup(self.studio, self.link, self.main.show, self.main.chat.restore)
-        self.runs = RunControl(self.setup, self.main.show, self.main.chat.restore)
+        self.runs = RunControl(self.setup, self.main.show, self.main.chat.restore, self.look_again)
 
     async def on_mount(self) -> None:
         leave_on_signals(lambda code: self.exit(None, code))

@@ -32,13 +32,15 @@ class Demo:
 
 @dataclass(frozen=True)
 class Beginning:
-    """`question` is typed into the prompt. `live` is a run that trains here now: (its name, its directory)."""
+    """`more` are corpora beside `corpus`. `question` is typed into the prompt. `live` is a run that trains here now:
+    (its name, its directory)."""
 
     model: str = ""
     corpus: str = ""
     question: str = ""
     plan: Plan = field(default_factory=Plan)
     live: tuple[str, str] = ("", "")
+    more: tuple[str, ...] = ()
 
 
 def pocket() -> Demo | None:
@@ -76,4 +78,4 @@ def of_run(record: RunRecord) -> Beginning | None:
     if not is_model_directory(model):
         return None
     corpora = [str(corpus) for corpus in config.get("corpus") or () if os.path.exists(str(corpus))]
-    return Beginning(model, corpora[0] if corpora else "")
+    return Beginning(model, corpora[0] if corpora else "", more=tuple(corpora[1:]))

@@ -10,27 +10,11 @@ import msgspec
 
 from loralab_core.errors import BadInput
 from loralab_core.runs.config import TrainConfig, config_from, config_to_dict
+from loralab_core.runs.record import RunRecord
 from loralab_tui import words
 
-FIELDS = (
-    "mode",
-    "rank",
-    "alpha",
-    "targets",
-    "epochs",
-    "steps",
-    "seq_len",
-    "batch",
-    "micro_batch",
-    "checkpoint_activations",
-    "lr",
-    "base",
-    "name",
-    "dropout",
-    "warmup",
-    "save_every",
-    "keep",
-)
+OF_ONE_RUN = ("model", "corpus", "prompts", "name", "run_dir")  # chosen elsewhere, or of no use to another run
+RESOLVED = ("base", "device")  # a run's config already holds what "auto" became
 REAL = ("epochs", "lr", "alpha")
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(TrainConfig)}
 ADAPTER_ONLY = ("rank", "alpha", "targets")
@@ -53,9 +37,9 @@ class Plan:
     def full(self) -> bool:
         return bool(self["mode"] == "full")
 
-    def config(self, model: str, corpus: str) -> dict[str, Any]:
+    def config(self, model: str, *corpus: str) -> dict[str, Any]:
         """Checked and complete, for the wire. BadInput names a setting that does not fit."""
-        return config_to_dict(config_from({"model": model, "corpus": (corpus,), **self.asked_dict}))
+        return config_to_dict(config_from({"model": model, "corpus": corpus, **self.asked_dict}))
 
     def changed(self, **settings: Any) -> "Plan":
         """With these settings; those that are the default again are no longer asked for."""
@@ -95,7 +79,14 @@ class Plan:
     def _rest(self) -> str:
         base = "" if self["base"] == "auto" else f" The model itself is kept as {self['base']}."
         lean = " Activations are computed twice to save memory." if self["checkpoint_activations"] else ""
-        return base + lean
+        begun = "" if self.full or not self["from_adapter"] else f" It goes on from {Path(self['from_adapter']).name}."
+        return base + lean + begun
+
+
+def plan_of(record: RunRecord) -> Plan:
+    """What was asked of a run, to ask the same again; what was left open is open again."""
+    config = record.config | {name: record.asked.get(name, DEFAULTS[name]) for name in RESOLVED}
+    return Plan().changed(**{name: config[name] for name in DEFAULTS if name in config and name not in OF_ONE_RUN})
 
 
 def plan_from(settings: Mapping[str, str], kept: Mapping[str, Any] | None = None) -> Plan:

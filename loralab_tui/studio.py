@@ -20,10 +20,16 @@ class Corpus:
     path: str
     note: str = ""
     is_chat: bool = False  # conversations, not running text
+    more: tuple[str, ...] = ()  # places beside `path`, where a run was given several
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.path, *self.more)
 
     @property
     def name(self) -> str:
-        return Path(self.path).name or self.path
+        first = Path(self.path).name or self.path
+        return f"{first} and {len(self.more)} more" if self.more else first
 
 
 @dataclass
@@ -46,7 +52,7 @@ class Studio:
     live_elsewhere: str = ""  # the name of a run that trains on this computer, while nothing else is chosen
     live_directory: str = ""
     plan_suits: str = ""  # the model the plan was made for, if it was made for one
-    steps_suit: str = ""  # the corpus whose length the plan's steps were made for, unless they were chosen
+    steps_suit: tuple[str, ...] = ()  # the corpus whose length the plan's steps were made for, unless they were chosen
     install: Install | None = None  # while the engine is not installed yet
     adapter: str | None = None  # LoRA is this directory instead of the run's
 

@@ -27,7 +27,7 @@ class GoingOn(StartActions):
         from loralab_tui.screens.again import TrainOn
 
         corpus = self.studio.corpus
-        sentence = self.studio.plan.sentence(corpus.path, corpus.note) if corpus else "needs a corpus first."
+        sentence = self.studio.plan.sentence(corpus.name, corpus.note) if corpus else "needs a corpus first."
         chosen = await self.push_screen_wait(TrainOn(run, sentence))
         if chosen is not None and chosen.steps is not None:
             self.do("run", self.runs.train_on, chosen.steps)

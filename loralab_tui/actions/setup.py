@@ -4,6 +4,7 @@ from textual import work
 
 from loralab_tui.actions.base import ActionApp
 from loralab_tui.config import keymap
+from loralab_tui.studio import Corpus
 
 
 class SetupActions(ActionApp):
@@ -28,16 +29,17 @@ class SetupActions(ActionApp):
         if chosen is not None:
             self.setup.use_corpus(chosen)
 
+    def look_again(self, corpus: Corpus) -> None:
+        self.do("corpus", self.setup.look_again, corpus)
+
     @work(group="dialog", exclusive=True)
     async def action_settings(self) -> None:
         from loralab_tui.screens.settings import Settings
 
         if self._fixed("settings"):
             return
-        corpus = self.studio.corpus
-        path, note = (corpus.path, corpus.note) if corpus else ("the corpus", "")
         model = self.studio.status.model if self.studio.status else self.studio.model
-        dialog = Settings(self.studio.plan, path, note, model)
+        dialog = Settings(self.studio.plan, self.studio.corpus, model)
         plan = await self.push_screen_wait(dialog)
         if plan is not None:
             self.do("engine", self.setup.use_plan, plan)

@@ -21,14 +21,15 @@ class StartActions(ActionApp):
         chosen = await asyncio.to_thread(beginning, self.demo, demo_asked)
         studio, prompt = self.studio, self.main.chat.prompt
         studio.live_elsewhere, studio.live_directory = chosen.live
-        studio.plan, studio.plan_suits = chosen.plan, chosen.model if chosen.plan.asked else ""
-        studio.steps_suit = chosen.corpus if chosen.plan["steps"] else ""
+        studio.plan = chosen.plan
+        studio.plan_suits = chosen.model if chosen.plan.asked else ""
+        studio.steps_suit = (chosen.corpus,) if chosen.plan["steps"] else ()
         if chosen.question and not prompt.text:
             prompt.text = chosen.question
             prompt.move_cursor(prompt.document.end)
         self.main.show()
         if chosen.corpus:
-            self.do("corpus", self.setup.look_at_corpus, chosen.corpus)
+            self.do("corpus", self.setup.look_at_corpus, chosen.corpus, *chosen.more)
         if chosen.model:
             await self.setup.use_model(chosen.model)
 

@@ -27,15 +27,15 @@ async def next_prompts(studio: Studio) -> tuple[str, ...]:
         return studio.prompts
     if studio.model is None or studio.corpus is None:
         return ()
-    return await asyncio.to_thread(prompts_for, studio.model, studio.corpus.path)
+    return await asyncio.to_thread(prompts_for, studio.model, *studio.corpus.places)
 
 
-def prompts_for(model: str, corpus: str) -> tuple[str, ...]:
+def prompts_for(model: str, *corpus: str) -> tuple[str, ...]:
     """Three at most, fewer where the corpus is short; none where it cannot be read, which training will explain."""
-    if (model == pocket.NAME or Path(model) == pocket.POCKET) and Path(corpus) == pocket.SAMPLE_CORPUS:
+    if (model == pocket.NAME or Path(model) == pocket.POCKET) and corpus == (str(pocket.SAMPLE_CORPUS),):
         return pocket.PROMPTS
     try:
-        return spread([*dict.fromkeys(islice(_beginnings(expand([corpus])), ROWS))])
+        return spread([*dict.fromkeys(islice(_beginnings(expand(corpus)), ROWS))])
     except (BadInput, OSError):
         return ()
 

@@ -19,10 +19,10 @@ SMALL = 1 << 20  # bytes; a larger tokenizer takes so long to read that the scre
 VOCABULARY = 32_000  # where a model does not say
 
 
-def estimated_tokens(corpus: str, model: str) -> int | None:
+def estimated_tokens(corpus: tuple[str, ...], model: str) -> int | None:
     """None where the corpus cannot be read, which choosing it has said already. For a thread."""
     try:
-        return round(_tokens(expand([corpus]), Density(model))) or None
+        return round(_tokens(expand(corpus), Density(model))) or None
     except (LoraLabError, OSError):
         return None
     except Exception:  # a template of somebody else's raises what it likes; nothing depends on an estimate

@@ -1,7 +1,7 @@
 """Models and corpora that lie around, found by looking at directories; nothing is opened that is large."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -110,12 +110,12 @@ def check_model(text: str) -> str:
     return identifier
 
 
-def look_at(text: str) -> Corpus:
-    """A corpus by its path, folder or glob, with what was found. BadInput names what does not fit. Reads little."""
+def look_at(*places: str) -> Corpus:
+    """A corpus by its paths, folders or globs, with what was found. BadInput names what does not fit. Reads little."""
     try:
-        return _corpus_at(os.path.abspath(expand_user(text)))
+        return _corpus_at([os.path.abspath(expand_user(place)) for place in places])
     except OSError as error:
-        raise BadInput(explain_os_error(error, f"look at {words.shorten(text, 60)}")) from error
+        raise BadInput(explain_os_error(error, f"look at {words.shorten(', '.join(places), 60)}")) from error
 
 
 def holds_more_than(most: int, folder: str) -> bool:
@@ -124,15 +124,16 @@ def holds_more_than(most: int, folder: str) -> bool:
     return any(count > most for count in counted)
 
 
-def _corpus_at(place: str) -> Corpus:
-    if holds_more_than(MOST, place):
-        raise BadInput(f"{place} holds more than {MOST:,} files; name the folder the text lies in")
-    files = expand([place])
+def _corpus_at(places: Sequence[str]) -> Corpus:
+    if large := next((place for place in places if holds_more_than(MOST, place)), None):
+        raise BadInput(f"{large} holds more than {MOST:,} files; name the folder the text lies in")
+    files = expand(places)
     formats = [format_of(file) for file in files[:50]]
     kinds = list(dict.fromkeys(each.words for each in formats))
     many = f" in {len(files)} files" if len(files) > 1 else ""
     is_chat = formats[0].kind not in ("document", "text")
-    return Corpus(place, f"{', '.join(kinds)}{many}, {words.size(total_bytes(files))}", is_chat)
+    note = f"{', '.join(kinds)}{many}, {words.size(total_bytes(files))}"
+    return Corpus(places[0], note, is_chat, tuple(places[1:]))
 
 
 def keep_pasted(text: str, name: str) -> Path:

@@ -100,7 +100,7 @@ def question(studio: Studio) -> Question:
         raise BadInput(f"{studio.model} is not on this computer yet; its tokenizer comes with it")
     config = studio.run.config if studio.run else {}
     seq_len = config.get("seq_len") or studio.plan["seq_len"] or min(WINDOW, read_config(directory).context)
-    corpus = tuple(config.get("corpus") or (studio.corpus.path,))
+    corpus = tuple(config.get("corpus") or studio.corpus.places)
     val = config.get("val", studio.plan["val"])
     return Question(str(directory), corpus, int(seq_len), float(val), bool(config.get("prompt_loss", False)))
 

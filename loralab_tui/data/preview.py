@@ -20,10 +20,10 @@ Turn = tuple[str, str]
 """(who, what they say): "user", "assistant", "system" …, or "text"."""
 
 
-def first_sample(corpus: str) -> list[Turn]:
+def first_sample(*corpus: str) -> list[Turn]:
     """Its turns; empty where nothing can be read, which choosing or training it will explain. For a thread."""
     try:
-        return next((found for file in expand([corpus]) if (found := _first(file))), [])
+        return next((found for file in expand(corpus) if (found := _first(file))), [])
     except (BadInput, OSError):
         return []
 

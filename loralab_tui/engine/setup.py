@@ -5,6 +5,8 @@ Knows no widget. Everything that can fail raises LoraLabError with a sentence; t
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
@@ -41,7 +43,7 @@ class Setup:
     async def use_model(self, reference: str) -> None:
         """Take this model and open its engine, so that one can talk to it at once."""
         if self.studio.plan_suits not in ("", reference):  # the demo's learning rate would ruin a larger model
-            self.studio.plan, self.studio.plan_suits, self.studio.steps_suit = Plan(), "", ""
+            self.studio.plan, self.studio.plan_suits, self.studio.steps_suit = Plan(), "", ()
         self.studio.model = reference
         self.studio.adapter = None
         self.studio.run = None
@@ -56,7 +58,7 @@ class Setup:
             raise LoraLabError(f"choose a model first: {keymap.name('model')}")
         if self.studio.install is not None:
             return  # it opens when the installation is complete
-        base, device, run = self.studio.plan["base"], "auto", ""
+        base, device, run = self.studio.plan["base"], self.studio.plan["device"], ""
         if self.studio.run is not None:
             run = self.studio.run.directory
             base, device = self.studio.run.config.get("base", base), self.studio.run.config.get("device", device)
@@ -72,8 +74,8 @@ class Setup:
 
     def use_corpus(self, corpus: Corpus) -> None:
         """Steps that suit another corpus would read this one far too often, or only its beginning."""
-        if self.studio.steps_suit not in ("", corpus.path):
-            self.studio.plan, self.studio.steps_suit = self.studio.plan.changed(steps=None), ""
+        if self.studio.steps_suit not in ((), corpus.places):
+            self.studio.plan, self.studio.steps_suit = self.studio.plan.changed(steps=None), ()
         self.studio.corpus = corpus
         if self.studio.run is not None and not self.studio.live:
             self.studio.run = None
@@ -82,7 +84,7 @@ class Setup:
     async def use_plan(self, plan: Plan) -> None:
         """Another precision of the base is another engine; a run on the screen keeps its own to be talked to."""
         if plan["steps"] != self.studio.plan["steps"]:
-            self.studio.steps_suit = ""
+            self.studio.steps_suit = ()
         rebase = plan["base"] != self.studio.plan["base"] and self.studio.run is None
         self.studio.plan = plan
         if self.studio.run is not None and self.studio.run.phase is Phase.FAILED:
@@ -104,5 +106,13 @@ class Setup:
             return "continue"
         return "chat" if files.templates else "continue"
 
-    async def look_at_corpus(self, text: str) -> None:
-        self.use_corpus(await asyncio.to_thread(look_at, text))
+    async def look_at_corpus(self, *places: str) -> None:
+        self.use_corpus(await asyncio.to_thread(look_at, *places))
+
+    async def look_again(self, corpus: Corpus) -> None:
+        """What the corpus is that came with a run. That one has gone matters only where it is to be trained on."""
+        with suppress(BadInput):
+            found = await asyncio.to_thread(look_at, *corpus.places)
+            if self.studio.corpus is corpus:
+                self.studio.corpus = replace(corpus, note=found.note, is_chat=found.is_chat)
+                self._changed()

@@ -18,7 +18,7 @@ from loralab_tui.chat.prompts import next_prompts
 from loralab_tui.config import keymap
 from loralab_tui.engine.opening import engine_of
 from loralab_tui.engine.setup import Setup
-from loralab_tui.plan import DEFAULTS, FIELDS, Plan
+from loralab_tui.plan import plan_of
 from loralab_tui.runs.view import Phase, RunView
 from loralab_tui.runs.visits import come_back
 from loralab_tui.studio import Corpus
@@ -27,14 +27,21 @@ BREATH = 1000  # events of a long run that are applied before the screen has its
 
 
 class RunControl:
-    """`changed` and `show_chat` as in Setup."""
+    """`changed` and `show_chat` as in Setup; `look` is called with a corpus of which only the place is known."""
 
-    def __init__(self, setup: Setup, changed: Callable[[], None], show_chat: Callable[[list[Exchange]], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        changed: Callable[[], None],
+        show_chat: Callable[[list[Exchange]], None],
+        look: Callable[[Corpus], None],
+    ) -> None:
         self.studio = setup.studio
         self.link = setup.link
         self.setup = setup
         self._changed = changed
         self._show_chat = show_chat
+        self._look = look
         self._config: dict[str, Any] = {}
         self._under_way = False
 
@@ -66,7 +73,7 @@ class RunControl:
         if studio.model is None or studio.corpus is None:
             what = "model" if studio.model is None else "corpus"
             raise LoraLabError(f"choose a {what} ({keymap.name(what)}) first, then {keymap.name('train')} trains")
-        config = studio.plan.config(studio.model, studio.corpus.path)
+        config = studio.plan.config(studio.model, *studio.corpus.places)
         if not self._engine_fits():
             studio.run = None
             await self.setup.open_engine()
@@ -83,6 +90,8 @@ class RunControl:
     def _asked(self) -> dict[str, Any]:
         """What the user asked for; not the steps that were made for this very corpus."""
         asked = self.studio.plan.asked_dict
+        if self.studio.prompts is not None:
+            asked["prompts"] = list(self.studio.prompts)
         return {name: value for name, value in asked.items() if name != "steps" or not self.studio.steps_suit}
 
     def _engine_fits(self) -> bool:
@@ -167,18 +176,25 @@ class RunControl:
             raise BadInput(f"{directory.record_path} is damaged: it names no model")
         away = await asyncio.to_thread(come_back, directory, self.studio.run)
         self.studio.model = str(config["model"])
-        self.studio.corpus = Corpus(str(config["corpus"][0])) if config.get("corpus") else None
-        again = (name for name in FIELDS if name != "name")  # which belongs to that run alone
-        asked = {name: config[name] for name in again if config.get(name) not in (None, DEFAULTS[name])}
-        self.studio.plan = Plan(tuple(asked.items()))
-        decided = bool(config.get("corpus")) and "steps" not in record.asked  # by the length of this very corpus
-        self.studio.steps_suit = str(config["corpus"][0]) if decided else ""
+        self._take_setup(record)
         self.studio.run = RunView(str(directory.path), {**config, "name": record.name})
         self.studio.away = away
         self.studio.adapter = None  # LoRA is that of the run
         self.studio.trouble = ""
         self._show_chat(await asyncio.to_thread(read_chat, directory.path))
         self._changed()
+
+    def _take_setup(self, record: RunRecord) -> None:
+        """Corpus and settings as they were asked for, so that a new run can be the same; they suit this model."""
+        studio, asked = self.studio, record.asked
+        places = tuple(map(str, record.config.get("corpus") or ()))
+        studio.corpus = Corpus(places[0], more=places[1:]) if places else None
+        studio.plan = plan_of(record)
+        studio.plan_suits = studio.model or ""
+        studio.steps_suit = () if "steps" in asked else places  # made for the length of this very corpus
+        studio.prompts = tuple(asked["prompts"]) if asked.get("prompts") else None
+        if studio.corpus is not None:
+            self._look(studio.corpus)
 
     async def read_rest(self, why: str) -> None:
         """What the file knows beyond what came over the wire; a run without an end was interrupted."""

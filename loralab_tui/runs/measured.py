@@ -37,7 +37,7 @@ class Measured:
     estimated_tokens: int | None = None
 
 
-def measured(model: str, corpus: str, plan: Plan) -> Measured:
+def measured(model: str, corpus: tuple[str, ...], plan: Plan) -> Measured:
     """From the newest runs that fit; nothing where they cannot be read. Reads files: for a thread."""
     try:
         return _measured(model, corpus, plan)
@@ -45,7 +45,7 @@ def measured(model: str, corpus: str, plan: Plan) -> Measured:
         return Measured()
 
 
-def _measured(model: str, corpus: str, plan: Plan) -> Measured:
+def _measured(model: str, corpus: tuple[str, ...], plan: Plan) -> Measured:
     window = window_of(model, plan)
     runs = list(_prepared(model))
     speeds = ((record, _speed(run)) for run, record, config in runs if _alike(config, plan, window))
@@ -87,10 +87,11 @@ def _speed(run: RunDirectory) -> float | None:
     return median(known) if known else None
 
 
-def _same_corpus(record: RunRecord, config: dict[str, Any], corpus: str) -> bool:
+def _same_corpus(record: RunRecord, config: dict[str, Any], corpus: tuple[str, ...]) -> bool:
     """And unchanged since, as far as its date tells."""
     try:
-        return config.get("corpus") == [corpus] and os.stat(corpus).st_mtime <= record.created
+        same = tuple(config.get("corpus", ())) == corpus
+        return same and all(os.stat(place).st_mtime <= record.created for place in corpus)
     except OSError:
         return False
 

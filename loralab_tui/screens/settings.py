@@ -16,9 +16,10 @@ from loralab_core.errors import BadInput
 from loralab_core.planning.presets import Preset, list_presets
 from loralab_tui import words
 from loralab_tui.config import keymap
-from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, FIELDS, Plan, plan_from
+from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, Plan, plan_from
 from loralab_tui.runs import measured as history
 from loralab_tui.screens.dialog import Dialog
+from loralab_tui.studio import Corpus
 
 OWN = "own"  # the preset that is none
 PRESET = "A starting point: fills the fields, every one can be changed after."
@@ -67,9 +68,10 @@ class Settings(Dialog[Plan]):
 
     CSS_PATH = ["dialog.tcss", "settings.tcss"]
 
-    def __init__(self, plan: Plan, corpus: str, note: str, model: str | None = None) -> None:
+    def __init__(self, plan: Plan, corpus: Corpus | None, model: str | None = None) -> None:
         super().__init__()
-        self.plan, self.corpus, self.note, self.model = plan, corpus, note, model
+        self.plan, self.model = plan, model
+        self.corpus = corpus or Corpus("the corpus")
         self.presets = {preset.name: preset for preset in list_presets()}
         self.kept = {name: value for name, value in plan.asked if name not in dict(ROWS)}
         self.forecast = ""
@@ -125,13 +127,15 @@ class Settings(Dialog[Plan]):
         return plan
 
     def _say_plan(self, plan: Plan) -> None:
-        self.say(f"{keymap.name('train')} then {plan.sentence(self.corpus, self.note)} {self.forecast}".rstrip())
+        self.say(
+            f"{keymap.name('train')} then {plan.sentence(self.corpus.name, self.corpus.note)} {self.forecast}".rstrip()
+        )
 
     @work(exclusive=True, group="forecast")
     async def _measure(self, plan: Plan) -> None:
         if self.model is None or not Path(self.model).is_dir():
             return
-        known = await asyncio.to_thread(history.measured, self.model, self.corpus, plan)
+        known = await asyncio.to_thread(history.measured, self.model, self.corpus.places, plan)
         self.forecast = history.forecast(plan, history.window_of(self.model, plan), known)
         self._say_plan(plan)
 
@@ -150,7 +154,7 @@ class Settings(Dialog[Plan]):
 
     def _use(self, preset: Preset) -> None:
         """Its settings, and the defaults for what it does not name; the name of the run stays."""
-        self.kept = {key: value for key, value in preset.settings.items() if key not in dict(ROWS) and key in FIELDS}
+        self.kept = {key: value for key, value in preset.settings.items() if key not in dict(ROWS)}
         for field in self.query(Input):
             if field.id != "name":
                 given = preset.settings.get(field.id or "")

@@ -89,7 +89,7 @@ def _setup_card(studio: Studio) -> Card:
             "Training leaves the model itself as it is and learns a small adapter beside it (LoRA) from your corpus. "
             "The lower the loss, the better it foretells that text.",
         )
-    sentence = studio.plan.sentence(studio.corpus.path, studio.corpus.note)
+    sentence = studio.plan.sentence(studio.corpus.name, studio.corpus.note)
     forecast = f" {studio.forecast}" if studio.forecast else ""
     others = f"{keymap.name('settings')} changes it · {keymap.name('data')} shows what the model will see"
     return Card("Ready", f"{keymap.name('train')} {sentence}{forecast}\n{others}", "good")

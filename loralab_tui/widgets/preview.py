@@ -25,7 +25,7 @@ class Preview(Static):
 
     def show(self, studio: Studio) -> None:
         self.display = studio.run is None and studio.can_train
-        about = (studio.model, studio.corpus.path if studio.corpus else None, studio.prompts)
+        about = (studio.model, studio.corpus.places if studio.corpus else None, studio.prompts)
         if self.display and about != self._of:
             self._of = about
             self.read(studio)
@@ -35,7 +35,7 @@ class Preview(Static):
         from loralab_tui.chat.prompts import next_prompts  # reads corpora: after the first paint
 
         assert studio.corpus is not None
-        turns = await asyncio.to_thread(first_sample, studio.corpus.path)
+        turns = await asyncio.to_thread(first_sample, *studio.corpus.places)
         prompts = await next_prompts(studio)
         self.update(Content("\n").join([*_sample(turns), *_asked(prompts)]))
 

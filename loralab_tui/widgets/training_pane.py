@@ -127,18 +127,19 @@ class TrainingPane(Vertical, can_focus=True):
 
     def _keep_forecast(self, studio: Studio) -> None:
         """What earlier runs say of this plan, looked up once for each model, corpus and plan: it holds for no other."""
-        places = (studio.status.model if studio.status else "", studio.model or "")
-        model = next((place for place in places if os.path.isdir(place)), "")
-        key = (model, studio.corpus.path if studio.corpus else None, studio.plan)
+        models = (studio.status.model if studio.status else "", studio.model or "")
+        model = next((place for place in models if os.path.isdir(place)), "")
+        places = studio.corpus.places if studio.corpus else ()
+        key = (model, places, studio.plan)
         if key == self._forecast_of or not studio.can_train:
             return
         self._forecast_of, studio.forecast = key, ""
         self.workers.cancel_group(self, "forecast")
         if model:
-            self._look_up(studio, model, str(key[1]))
+            self._look_up(studio, model, places)
 
     @work(exclusive=True, group="forecast")
-    async def _look_up(self, studio: Studio, model: str, corpus: str) -> None:
+    async def _look_up(self, studio: Studio, model: str, corpus: tuple[str, ...]) -> None:
         from loralab_tui.runs import measured as history  # after the first paint
 
         plan = studio.plan

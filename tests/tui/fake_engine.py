@@ -109,7 +109,7 @@ class FakeEngine:
 
     def _train(self, request: wire.Train) -> None:
         asked = {**request.config, "corpus": tuple(request.config["corpus"]), "run_dir": self.run_dir}
-        directory = create_run(TrainConfig(**asked))
+        directory = create_run(TrainConfig(**asked), request.asked)
         self.begin_run(directory)
         self.send(wire.Started(id=request.id, run=str(directory.path), pid=1))
         self.event(event="prepared", step=0, steps=100, corpus="plain text, 1 document")

@@ -62,11 +62,11 @@ def test_it_is_said_where_it_is_more_often_than_one_would_expect() -> None:
 def test_an_estimate_is_near_what_is_counted(tmp_path: Path) -> None:
     """Nearer where the tokenizer is small enough to be asked; of a large one only the vocabulary is known."""
     counted = prepare([SAMPLE_CORPUS], Tokenizer.load(POCKET), seq_len=256, val=0.0, cache=tmp_path).tokens
-    estimate = estimated_tokens(str(SAMPLE_CORPUS), str(POCKET))
+    estimate = estimated_tokens((str(SAMPLE_CORPUS),), str(POCKET))
     assert estimate is not None and abs(estimate - counted) < 0.1 * counted
     (tmp_path / "large").mkdir()
     shutil.copy(POCKET / "config.json", tmp_path / "large")
-    by_vocabulary = estimated_tokens(str(SAMPLE_CORPUS), str(tmp_path / "large"))
+    by_vocabulary = estimated_tokens((str(SAMPLE_CORPUS),), str(tmp_path / "large"))
     assert by_vocabulary is not None and counted / 1.6 < by_vocabulary < counted * 1.6
     assert bytes_per_token(512) < bytes_per_token(32_000) < bytes_per_token(128_000) < 5
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_not_estimated(tmp_path: Path, content: bytes | N
     corpus = tmp_path / "a.jsonl"
     if content is not None:
         corpus.write_bytes(content)
-    assert estimated_tokens(str(corpus), str(POCKET)) is None
+    assert estimated_tokens((str(corpus),), str(POCKET)) is None
 
 
 def test_only_the_beginning_of_a_file_is_looked_at(tmp_path: Path) -> None:
@@ -136,8 +136,7 @@ async def test_a_runs_steps_go_along_only_where_they_were_asked_for(
     app: StudioApp, model: Path, corpus: Path, asked: dict[str, object], kept: int | None
 ) -> None:
     settings = {"model": str(model), "corpus": [str(corpus)]}
-    run = create_run(config_from(settings | asked), asked)
-    run.prepare({"config": {**settings, "steps": 40}})
+    run = create_run(config_from({**settings, "steps": 40}), asked)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(app, pilot)
         await app.runs.open_run(str(run.path))

@@ -136,7 +136,7 @@ def test_the_forecast_names_the_run_that_measured_it(home: Path, model: Path, co
     os.utime(corpus, (time.time() - 60, time.time() - 60))
     run = measured_run(model, corpus, name="first")
     plan = Plan().changed(seq_len=512, steps=100)
-    known = history.measured(str(model), str(corpus), plan)
+    known = history.measured(str(model), (str(corpus),), plan)
     assert (known.tokens_per_s, known.speed_of) == (1000.0, "first")
     assert history.forecast(plan, 512, known) == (
         "That is 410k tokens: about 7 min, at the 1,000 tokens/s of run first. It reads the corpus about 800 times."
@@ -150,7 +150,7 @@ def test_a_speed_counts_only_for_what_it_was_measured_with(
 ) -> None:
     measured_run(model, corpus)
     plan = Plan().changed(**{"seq_len": 512, **other})
-    known = history.measured(str(model), str(corpus), plan)
+    known = history.measured(str(model), (str(corpus),), plan)
     assert known.tokens_per_s is None
     assert "measured after the first steps" in history.forecast(plan, 512, known)
 
@@ -160,11 +160,11 @@ def test_an_epoch_is_counted_by_the_run_that_read_the_corpus(home: Path, model: 
     config = {"model": str(model), "corpus": [str(corpus)], "seq_len": 512, "mode": "adapter"}
     run = create_run(config_from({"model": str(model), "corpus": (str(corpus),)}), {})
     run.prepare({"config": config, "windows": 10, "fill": 0.5})
-    known = history.measured(str(model), str(corpus), Plan())
+    known = history.measured(str(model), (str(corpus),), Plan())
     assert history.tokens_of(Plan().changed(epochs=2.0), 512, known) == 2 * 10 * 256
     corpus.write_text("changed since")
     os.utime(corpus, (time.time() + 60, time.time() + 60))
-    assert history.measured(str(model), str(corpus), Plan()).corpus_tokens is None
+    assert history.measured(str(model), (str(corpus),), Plan()).corpus_tokens is None
 
 
 # ---- what to train on
