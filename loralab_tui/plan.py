@@ -1,7 +1,7 @@
 """What Train would do: the settings a person changes, and the sentence that says them before anything starts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,13 @@ class Plan:
         """With these settings; those that are the default again are no longer asked for."""
         asked = {**self.asked_dict, **settings}
         return Plan(tuple((name, value) for name, value in asked.items() if value != DEFAULTS[name]))
+
+    def shared(self, other: "Plan") -> tuple[str, ...]:
+        """The settings that both ask for, to the same value."""
+        return tuple(name for name, value in self.asked if (name, value) in other.asked)
+
+    def without(self, names: Sequence[str]) -> "Plan":
+        return Plan(tuple((name, value) for name, value in self.asked if name not in names))
 
     def length(self) -> str:
         """How long it will train, as asked: "120 steps" or "1 epoch"."""
@@ -102,7 +109,7 @@ def _read(name: str, text: str) -> Any:
     try:
         return getattr(config_from({"model": "-", "corpus": ("-",), name: text}), name)
     except BadInput:
-        raise BadInput(f"{LABELS.get(name, name)} cannot be {text!r}: give {_wanted(name)}") from None
+        raise BadInput(f"{label(name)} cannot be {text!r}: give {_wanted(name)}") from None
 
 
 def _wanted(name: str) -> str:
@@ -112,3 +119,7 @@ def _wanted(name: str) -> str:
 
 
 LABELS = {"seq_len": "window", "lr": "learning rate", "micro_batch": "micro-batch"}
+
+
+def label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))

@@ -52,6 +52,7 @@ class Studio:
     live_elsewhere: str = ""  # the name of a run that trains on this computer, while nothing else is chosen
     live_directory: str = ""
     plan_suits: str = ""  # the model the plan was made for, if it was made for one
+    made_plan: Plan = field(default_factory=Plan)  # as it was made for that model: what differs was chosen since
     steps_suit: tuple[str, ...] = ()  # the corpus whose length the plan's steps were made for, unless they were chosen
     install: Install | None = None  # while the engine is not installed yet
     adapter: str | None = None  # LoRA is this directory instead of the run's

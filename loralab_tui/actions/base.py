@@ -48,6 +48,12 @@ class ActionApp(App[None]):
         except OSError as error:
             self.complain(explain_os_error(error, "do that"))
 
+    def change_model(self, reference: str) -> None:
+        """Open another model, or the same anew; what stays behind is said."""
+        for sentence in self.setup.left_behind(reference):
+            self.tell(sentence, seconds=15)
+        self.do("engine", self.setup.use_model, reference)
+
     def complain(self, sentence: str) -> None:
         """What could not be done, and what to do, where it cannot be overlooked."""
         said = sentence[0].upper() + sentence[1:]

@@ -100,7 +100,7 @@ class Manners(ActionApp):
         elif found.kind == "corpus":
             self._drop_corpus(found.path)
         elif found.kind == "model":
-            await self._drop_model(found.path)
+            self._drop_model(found.path)
         else:
             self._drop_adapter(found.path)
 
@@ -125,13 +125,11 @@ class Manners(ActionApp):
         back = f"; it was {before}" if before and before != path else ""
         self.tell(f"The corpus is {path} now. {keymap.name('corpus')} chooses another{back}.", seconds=15)
 
-    async def _drop_model(self, path: str) -> None:
+    def _drop_model(self, path: str) -> None:
         before = self.studio.model
-        if self.studio.live:
-            self.tell(f"The run goes on without being watched; {keymap.name('runs')} shows it again.")
         back = f"; it was {before}" if before and before != path else ""
         self.tell(f"The model is {path} now. {keymap.name('model')} chooses another{back}.", seconds=15)
-        await self.setup.use_model(path)
+        self.change_model(path)
 
     def _drop_adapter(self, path: str) -> None:
         if self.studio.model is None:

@@ -13,11 +13,8 @@ class SetupActions(ActionApp):
         from loralab_tui.screens.model_picker import ModelPicker
 
         chosen = await self.push_screen_wait(ModelPicker(self.studio.model))
-        if chosen is None:
-            return
-        if self.studio.live:
-            self.tell(f"The run goes on without being watched; {keymap.name('runs')} shows it again.")
-        self.do("engine", self.setup.use_model, chosen)
+        if chosen is not None:
+            self.change_model(chosen)
 
     @work(group="dialog", exclusive=True)
     async def action_corpus(self) -> None:

@@ -21,7 +21,7 @@ class StartActions(ActionApp):
         chosen = await asyncio.to_thread(beginning, self.demo, demo_asked)
         studio, prompt = self.studio, self.main.chat.prompt
         studio.live_elsewhere, studio.live_directory = chosen.live
-        studio.plan = chosen.plan
+        studio.plan = studio.made_plan = chosen.plan
         studio.plan_suits = chosen.model if chosen.plan.asked else ""
         studio.steps_suit = (chosen.corpus,) if chosen.plan["steps"] else ()
         if chosen.question and not prompt.text:

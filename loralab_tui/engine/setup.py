@@ -15,8 +15,9 @@ from loralab_core.wire.messages import EngineStatus
 from loralab_tui.chat.history import Exchange
 from loralab_tui.config import keymap
 from loralab_tui.data.discover import check_model, look_at
+from loralab_tui.data.model_names import model_name, same_model
 from loralab_tui.engine.link import EngineLink
-from loralab_tui.plan import Plan
+from loralab_tui.plan import DEFAULTS, Plan, label
 from loralab_tui.runs.view import Phase
 from loralab_tui.studio import Corpus, Studio
 
@@ -40,10 +41,32 @@ class Setup:
         """What someone typed as a model. BadInput for what can be none."""
         await self.use_model(await asyncio.to_thread(check_model, text))
 
+    def left_behind(self, reference: str) -> list[str]:
+        """What choosing this model leaves behind, in sentences for before it is chosen."""
+        studio, run, said = self.studio, self.studio.run, []
+        watched_again = studio.model is not None and same_model(studio.model, reference)
+        if run is not None and run.phase.live and (run.full or not watched_again):
+            said.append(f"The run goes on without being watched; {keymap.name('runs')} shows it again.")
+        if names := [label(name) for name in self._unfit(reference) if studio.plan[name] != DEFAULTS[name]]:
+            made, changes = f"made for {model_name(studio.plan_suits)}", f"{keymap.name('settings')} changes them"
+            said.append(f"The settings that were {made} are the defaults again ({', '.join(names)}); {changes}.")
+        return said
+
+    def _unfit(self, reference: str) -> tuple[str, ...]:
+        """What was made for another model and not chosen since: the demo's learning rate would ruin a larger one."""
+        studio = self.studio
+        fits = not studio.plan_suits or same_model(studio.plan_suits, reference)
+        return () if fits else studio.plan.shared(studio.made_plan)
+
+    def _fit_plan(self, reference: str) -> None:
+        studio = self.studio
+        if studio.plan_suits and not same_model(studio.plan_suits, reference):
+            studio.plan = studio.plan.without(self._unfit(reference))
+            studio.plan_suits, studio.made_plan, studio.steps_suit = "", Plan(), ()
+
     async def use_model(self, reference: str) -> None:
         """Take this model and open its engine, so that one can talk to it at once."""
-        if self.studio.plan_suits not in ("", reference):  # the demo's learning rate would ruin a larger model
-            self.studio.plan, self.studio.plan_suits, self.studio.steps_suit = Plan(), "", ()
+        self._fit_plan(reference)
         self.studio.model = reference
         self.studio.adapter = None
         self.studio.run = None

@@ -189,7 +189,7 @@ class RunControl:
         studio, asked = self.studio, record.asked
         places = tuple(map(str, record.config.get("corpus") or ()))
         studio.corpus = Corpus(places[0], more=places[1:]) if places else None
-        studio.plan = plan_of(record)
+        studio.plan = studio.made_plan = plan_of(record)
         studio.plan_suits = studio.model or ""
         studio.steps_suit = () if "steps" in asked else places  # made for the length of this very corpus
         studio.prompts = tuple(asked["prompts"]) if asked.get("prompts") else None
