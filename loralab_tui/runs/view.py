@@ -93,6 +93,8 @@ class RunView:
             handler(event)
 
     def say(self, text: str) -> None:
+        """A line of its own: what came before it is no longer the last one."""
+        self._gap = None
         self.log.append(text)
 
     def _on_prepared(self, event: Event) -> None:
@@ -127,13 +129,12 @@ class RunView:
 
     def _say_gap(self, step: int) -> None:
         """One line for each stretch of steps without a number."""
-        if self._gap is not None and self._gap[1] == step - 1 and self.log:
+        first = step
+        if self._gap is not None and self._gap[1] == step - 1:
+            first = self._gap[0]
             self.log.pop()
-            self._gap = (self._gap[0], step)
-        else:
-            self._gap = (step, step)
-        first, last = self._gap
-        self.say(f"✕ step {first if first == last else f'{first}–{last}'}: the loss was not a number")
+        self.say(f"✕ step {step if first == step else f'{first}–{step}'}: the loss was not a number")
+        self._gap = (first, step)
 
     def _on_eval(self, event: Event) -> None:
         loss = event.get("loss")
@@ -161,7 +162,7 @@ class RunView:
         self.validation = [mark for mark in self.validation if mark[0] <= step]
         self.marks = [mark for mark in self.marks if mark.step <= step] + [Mark(step, "resumed")]
         self.phase = Phase.PREPARING
-        self.why = ""
+        self.why = self.kind = ""
         self.total_steps = event.get("steps") or self.total_steps
         self.say(f"▲ resumed from step {step}")
 

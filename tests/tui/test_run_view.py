@@ -49,6 +49,21 @@ def test_steps_without_a_number_are_told_once_for_each_stretch() -> None:
     ]
 
 
+def test_a_line_between_two_stretches_without_a_number_stays() -> None:
+    evaluated = {"event": "eval", "step": 10, "loss": 2.5}
+    view = view_of(step(10, None), evaluated, {"event": "checkpoint", "step": 10}, step(11, None), step(12, None))
+    assert list(view.log) == [
+        "✕ step 10: the loss was not a number",
+        "◆ step 10: validation 2.50  saved",
+        "✕ step 11–12: the loss was not a number",
+    ]
+
+
+def test_how_a_run_failed_once_does_not_colour_what_happens_after_it_was_resumed() -> None:
+    view = view_of(step(1), {"event": "failed", "why": "no", "kind": "bad_input"}, {"event": "resumed", "step": 1})
+    assert view.kind == view.why == ""
+
+
 def test_an_evaluation_that_was_saved_is_one_line() -> None:
     view = view_of({"event": "eval", "step": 5, "loss": 2.5, "perplexity": 12.2}, {"event": "checkpoint", "step": 5})
     assert list(view.log) == ["◆ step 5: validation 2.50  perplexity 12.2  saved"]
