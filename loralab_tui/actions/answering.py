@@ -15,6 +15,21 @@ class Answering(Manners):
             self.main.chat.failed(self.studio.install.sentence)
             self.main.chat.prompt.text = self.main.chat.prompt.text or event.text
             return
+        if self.link.connected or self.link.opening or self.studio.opening or self.studio.model is None:
+            self._send(event)
+        else:
+            self.do("ask", self._start_and_send, event)
+
+    async def _start_and_send(self, event: Asking.Ask) -> None:
+        """The engine has ended, or was never opened: the question opens it."""
+        try:
+            await self.setup.open_engine()
+        except (LoraLabError, OSError):
+            self.main.chat.failed(self.studio.trouble)
+            raise
+        self._send(event)
+
+    def _send(self, event: Asking.Ask) -> None:
         is_lora = event.message.speaker == "lora"
         run = self.studio.run.directory if self.studio.run else None  # the exchange is kept there
         speaker = self.studio.adapter or "lora" if is_lora else event.message.speaker

@@ -4,7 +4,6 @@ from msgspec import structs
 
 from loralab_core.wire.messages import EngineStatus
 from loralab_tui.actions.manners import Manners
-from loralab_tui.config import keymap
 from loralab_tui.engine import events as engine
 
 
@@ -40,6 +39,9 @@ class Hearing(Manners):
 
     def on_engine_report(self, event: engine.EngineReport) -> None:
         before, self.studio.status = self.studio.status, event.status
+        if event.status.loaded and self.studio.trouble:  # a question has read the model after all
+            self.studio.trouble = ""
+            self.main.mark_stale()
         if before is None or told(before) != told(event.status):
             self.main.mark_stale()
 
@@ -54,9 +56,11 @@ class Hearing(Manners):
         self.main.chat.failed(event.sentence)
         if self.studio.live:
             self.do("run", self._read_rest, event.sentence)
-        else:
-            self.studio.trouble = f"{event.sentence}. {keymap.name('model')} starts the model again."
-            self.main.show()
+            return
+        self.studio.trouble = event.sentence
+        if self.studio.run is not None:  # whose card stands before that of the trouble
+            self.complain(f"{event.sentence}. The run is whole; the next question starts the engine again.")
+        self.main.show()
 
     async def _read_rest(self, why: str) -> None:
         await self.runs.read_rest(why)

@@ -124,6 +124,35 @@ async def test_chat_or_continue_as_a_person_chose_it_outlasts_another_precision_
         await until(pilot, lambda: app.main.chat.mode.value == "chat")
 
 
+async def test_a_question_to_an_ended_run_starts_its_engine_again(
+    app: StudioApp, engine: FakeEngine, opened: Opened
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        run = engine.run
+        await done(app, pilot, engine)
+        await engine.die()
+        await until(pilot, lambda: any("the next question starts the engine again" in note for note in toasts(app)))
+        async with FakeEngine(engine.socket) as another:
+            await type_line(pilot, "are you there")
+            assert (await asked(pilot, another)).run == run == opened.runs[-1]
+            assert app.studio.run is not None and app.studio.run.directory == run
+
+
+async def test_a_question_to_an_engine_that_cannot_start_fails_with_its_reason(
+    app: StudioApp, engine: FakeEngine
+) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        await done(app, pilot, engine)
+        await engine.die()
+        await until(pilot, lambda: not app.link.connected)
+        await type_line(pilot, "are you there")
+        await until(pilot, lambda: app.main.chat.answering is None)
+        (reply,) = app.main.chat.conversation.rounds[-1].replies
+        assert reply.failed and app.studio.trouble and app.studio.trouble in reply.note + reply.text
+
+
 # ---- a run on the screen and a plan for the next
 
 

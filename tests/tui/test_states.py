@@ -57,6 +57,8 @@ async def test_loading_says_bytes_and_f9_cancels_it(app: StudioApp, engine: Fake
         await until(pilot, lambda: "The model is not loaded" in said(app))
         assert engine.last(wire.Cancel).target == engine.last(wire.Load).id
         assert "F6 chooses another. F2 or a question loads it." in said(app)
+        engine.send(wire.EngineStatus(id=0, pid=1, model="m", base="fp32", device="cpu", loaded=True))
+        await until(pilot, lambda: "The model is not loaded" not in said(app), "a question has loaded it")
 
 
 # ---- ready
