@@ -11,6 +11,7 @@ from loralab_tui.engine.installing import Install
 from loralab_tui.plan import Plan
 from loralab_tui.runs.away import Away
 from loralab_tui.runs.view import Phase, RunView
+from loralab_tui.states.run_cards import resumes
 
 
 @dataclass
@@ -122,6 +123,8 @@ class Studio:
             return self.install.short
         if self.offers_live:
             return "Watch it"
+        if self.run is not None and resumes(self.run):
+            return "Resume"
         phase = self.run.phase if self.run else None
         return (
             {
@@ -129,8 +132,6 @@ class Studio:
                 Phase.PREPARING: "Preparing",
                 Phase.PAUSED: "Go on",
                 Phase.STOPPING: "Stopping",
-                Phase.STOPPED: "Resume",
-                Phase.LOST: "Resume",
                 Phase.DONE: "Train on…",
                 Phase.FAILED: "Try again",
             }.get(phase, "Train")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.processes import Identity
 from loralab_core.runs.config import config_from
 from loralab_core.runs.directory import RunDirectory, create_run, find_run
 from loralab_core.runs.events import FINAL, read
+from loralab_core.runs.owner import owner
 from loralab_core.runs.record import RunRecord
 from loralab_tui.chat.history import Exchange, read_chat
 from loralab_tui.chat.prompts import next_prompts
@@ -21,6 +23,7 @@ from loralab_tui.engine.setup import Setup
 from loralab_tui.plan import plan_of
 from loralab_tui.runs.view import Phase, RunView
 from loralab_tui.runs.visits import come_back
+from loralab_tui.states.run_cards import resumes
 from loralab_tui.studio import Corpus
 
 BREATH = 1000  # events of a long run that are applied before the screen has its turn
@@ -57,7 +60,9 @@ class RunControl:
 
     async def _train_key(self) -> None:
         run = self.studio.run
-        if run is None or run.phase in (Phase.DONE, Phase.FAILED):
+        if run is not None and resumes(run):
+            await self._resume(run)
+        elif run is None or run.phase in (Phase.DONE, Phase.FAILED):
             await self._train()
         elif run.phase is Phase.TRAINING:
             await self.link.pause(run.directory, True)
@@ -65,8 +70,6 @@ class RunControl:
         elif run.phase is Phase.PAUSED:
             await self.link.pause(run.directory, False)
             self._phase(run, Phase.TRAINING)
-        elif run.phase in (Phase.STOPPED, Phase.LOST):
-            await self._resume(run)
 
     async def _train(self) -> None:
         studio = self.studio
@@ -103,7 +106,7 @@ class RunControl:
         """The run comes first, since its engine is called after it; then it goes on from its beginning."""
         made = await asyncio.to_thread(create_run, config_from(config), self._asked())
         self.studio.run = run = RunView(str(made.path), config)
-        run.phase = Phase.LOST
+        run.phase = Phase.STOPPED
         await self._resume(run)
 
     async def _resume(self, run: RunView, steps: int | None = None) -> None:
@@ -158,7 +161,7 @@ class RunControl:
             await self.link.attach(str(directory.path))
             self._changed()
             return
-        await self.read_rest("")
+        await self.read_rest("", await asyncio.to_thread(owner, directory))
         await self.setup.open_engine()
 
     async def go_on(self, text: str, steps: int | None = None) -> None:
@@ -196,8 +199,11 @@ class RunControl:
         if studio.corpus is not None:
             self._look(studio.corpus)
 
-    async def read_rest(self, why: str) -> None:
-        """What the file knows beyond what came over the wire; a run without an end was interrupted."""
+    async def read_rest(self, why: str, writer: Identity | None = None) -> None:
+        """What the file knows beyond what came over the wire; a run without an end was interrupted.
+
+        Unless `writer` trains it, whom nobody here can follow.
+        """
         run = self.studio.run
         if run is None:
             return
@@ -208,7 +214,7 @@ class RunControl:
             if number % BREATH == BREATH - 1:
                 await asyncio.sleep(0)
         if run.phase.live:
-            run.why = why
+            run.why, run.writer = why, writer
             run.phase = Phase.LOST
         run.revision += 1
         self._changed()

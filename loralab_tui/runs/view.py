@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from loralab_core.processes import Identity
 from loralab_tui import words
 from loralab_tui.chat.samples import Samples
 from loralab_tui.runs.curve import Curve
@@ -58,11 +59,12 @@ class RunView:
     share: float | None = None
     why: str = ""
     kind: str = ""  # of a failure, as its event says
+    writer: Identity | None = None  # who trains it, where no engine here can be asked about it
     adapter: str | None = None
     checkpoint: int | None = None
     seq: int = 0
     revision: int = 0
-    _gap: tuple[int, int] | None = None
+    _gap: tuple[int, int] | None = None  # the steps that the last line of the log names, if it tells of a gap
 
     @property
     def name(self) -> str:

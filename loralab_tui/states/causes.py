@@ -1,4 +1,7 @@
-"""What failures say and what they mean: one entry for each cause. `{train}` stands for the key of that action."""
+"""What failures say and what they mean: one entry for each cause.
+
+`{train}` stands for the key of that action, `{again}` for what it does with a run that did not come to its end.
+"""
 
 import re
 from typing import NamedTuple
@@ -25,7 +28,7 @@ OTHER_VERSION = Cause(
 KILLED = Cause(
     "The system ended the engine: out of memory",
     "The computer ran out of memory and killed the engine. The run is kept up to its last checkpoint.",
-    "Close other programs, then {train} goes on. A new run with smaller settings needs less.",
+    "Close other programs, then {train} {again}. A new run with smaller settings needs less.",
     r"the system ran out of memory|sigkill",
 )
 OUT_OF_MEMORY = Cause(
@@ -34,10 +37,13 @@ OUT_OF_MEMORY = Cause(
     "{train} offers settings that need less memory and starts again.",
     r"out of memory|allocate memory|memoryerror",
 )
+NOTHING_TO_LOWER = OUT_OF_MEMORY._replace(
+    press="The settings are as low as they go. Close other programs, then {train} {again}; {model} changes the model."
+)
 DISK_FULL = Cause(
     "The disk is full",
     "The run could not be written any further; the checkpoints before it are whole.",
-    "Free some space ({runs} deletes old runs), then {train} goes on.",
+    "Free some space ({runs} deletes old runs), then {train} {again}.",
     r"no space left|disk quota|quota exceeded|free some space",
 )
 NOT_A_NUMBER = Cause(
@@ -49,7 +55,7 @@ NOT_A_NUMBER = Cause(
 UNFORESEEN = Cause(
     "Training failed",
     "Nobody foresaw this one. What was saved before it is whole.",
-    "{train} tries again; {settings} changes the settings.",
+    "{train} {again}; {settings} changes the settings.",
     r"unexpected error",
 )
 NOT_STARTED = Cause(
@@ -67,7 +73,7 @@ HUB = Cause(
 ENGINE_GONE = Cause(
     "The engine is gone",
     "It ended without a word, as when it is killed; where memory is short, the system does that.",
-    "{train} starts it again. `loralab doctor` in a shell looks for the cause.",
+    "{train} {again}. `loralab doctor` in a shell looks for the cause.",
     r"engine (ended|does not answer)|engine.*(gone|closed)|no engine|connection",
 )
 MODEL = Cause(
@@ -87,6 +93,11 @@ BAD_INPUT = Cause(
     "A setting or a file does not fit; nothing was trained.",
     "{settings} changes the settings, {corpus} the corpus, then {train} tries again.",
 )
+INTERRUPTED = Cause(
+    "Interrupted",
+    "The engine ended while nobody looked, as when it is killed or the computer starts anew.",
+    "{train} {again}.",
+)
 BEFORE_TRAINING = Cause("This did not work", "Nothing is lost.", "{model} tries again or chooses another model.")
 
 RECOGNISED = (
@@ -103,3 +114,23 @@ RECOGNISED = (
     CORPUS,
 )
 """The first whose signs are found counts: the more particular ones stand first."""
+
+WITHOUT_RUN = {
+    KILLED: KILLED._replace(
+        meaning="The computer ran out of memory and killed the engine. Nothing was being trained.",
+        press="Close other programs, then {model} or a question starts it again. A smaller model needs less.",
+    ),
+    OUT_OF_MEMORY: OUT_OF_MEMORY._replace(
+        meaning="The model does not fit into the memory there is.",
+        press="Close other programs, then {model} tries again or chooses a smaller model.",
+    ),
+    DISK_FULL: DISK_FULL._replace(
+        meaning="Something could not be written any further. Nothing was being trained.",
+        press="Free some space ({runs} deletes old runs), then {model} tries again.",
+    ),
+    UNFORESEEN: BEFORE_TRAINING,
+    ENGINE_GONE: ENGINE_GONE._replace(
+        press="{model} or a question starts it again. `loralab doctor` in a shell looks for the cause."
+    ),
+}
+"""What is said instead where there is no run that they could be about."""

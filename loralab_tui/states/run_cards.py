@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp, isnan
+from pathlib import Path
 
 from textual.content import Content
 
+from loralab_core.processes import Identity
+from loralab_core.runs.directory import RunDirectory
 from loralab_tui import words
 from loralab_tui.chat.harmless import harmless
 from loralab_tui.chat.samples import BASE
@@ -35,12 +38,27 @@ def run_card(run: RunView) -> Card | None:
     if run.phase is Phase.FAILED:
         return failed(run_trouble(run), run.why)
     if run.phase is Phase.LOST:
-        return _lost(run)
+        return _lost(run) if run.writer is None else _elsewhere(run, run.writer)
     return None
 
 
 def run_trouble(run: RunView) -> Trouble:
-    return trouble(run.why, run.kind, run.config)
+    kind = "interrupted" if run.phase is Phase.LOST and not run.why else run.kind
+    return trouble(run.why, kind, run.config, again(run))
+
+
+def resumes(run: RunView) -> bool:
+    """Whether F2 takes it up where it was saved, rather than starting anew or asking how."""
+    if run.phase is Phase.FAILED:
+        return run.checkpoint is not None and not run_trouble(run).remedies
+    return run.phase in (Phase.STOPPED, Phase.LOST)
+
+
+def again(run: RunView) -> str:
+    """What F2 does with a run that did not come to its end: follows the key."""
+    if run.checkpoint:
+        return f"goes on from step {run.checkpoint:,}"
+    return "begins again: no checkpoint was written yet"
 
 
 def failed(what: Trouble, why: str) -> Card:
@@ -72,11 +90,23 @@ def _stopped(run: RunView) -> Card:
 
 def _lost(run: RunView) -> Card:
     what = run_trouble(run)
-    if run.checkpoint:
-        kept = f"goes on from step {run.checkpoint:,}"
-    else:
-        kept = "begins again: no checkpoint was written yet"
-    return Card(what.title, f"{sentence(run.why)}{what.meaning}\n{_key('train')} {kept}.", "bad")
+    return Card(what.title, f"{sentence(run.why)}{what.meaning}\n{_key('train')} {again(run)}.", "bad")
+
+
+def _elsewhere(run: RunView, writer: Identity) -> Card:
+    """It may well live; only here it cannot be followed."""
+    if writer.is_here:
+        return Card(
+            "Trained by another program",
+            f"Process {writer.pid} trains this run, and cannot be followed from here. Shown is what it has written.\n"
+            f"{_key('runs')} shows what came since; {_key('train')} {again(run)}, once that process has ended.",
+        )
+    return Card(
+        f"Trained on {writer.host}",
+        f"Process {writer.pid} there trains this run, as far as its files say; there it can be followed. "
+        f"Shown is what it has written; {_key('runs')} shows what came since.\n"
+        f"If it is over, remove {RunDirectory(Path(run.directory)).owner_path}; then {_key('train')} {again(run)}.",
+    )
 
 
 def before_after(run: RunView) -> str:

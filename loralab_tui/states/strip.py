@@ -15,7 +15,7 @@ CURVE = 12  # cells
 def training_strip(studio: Studio) -> Content:
     """What the card says where there is no run yet or trouble with it; otherwise how the run stands."""
     shown = card(studio)
-    if shown is not None and (studio.run is None or shown.tone == "bad"):
+    if shown is not None and (studio.run is None or shown.tone == "bad" or studio.run.phase is Phase.LOST):
         said = words.one_line(shown.text)
         colour = {"bad": "$error", "good": "$success"}.get(shown.tone, "$foreground")
         return Content.assemble((f"{SIGNS[shown.tone]}{shown.title}", f"bold {colour}"), f" · {said}")

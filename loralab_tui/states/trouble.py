@@ -9,6 +9,7 @@ from loralab_tui.states import causes
 from loralab_tui.states.causes import Cause
 
 SHORTEST = 64  # tokens of a window; below it there is nothing left to learn from
+OTHERWISE = {"bad_input": causes.BAD_INPUT, "interrupted": causes.INTERRUPTED}
 KEYS = ("train", "settings", "model", "corpus", "runs", "data")  # those a cause may name
 
 
@@ -33,23 +34,31 @@ class Trouble:
     remedies: tuple[Remedy, ...] = field(default=())
 
 
-def trouble(why: str, kind: str = "failed", config: Mapping[str, Any] | None = None) -> Trouble:
-    """What `why` (the engine's sentence) is about. `config`: the settings of the run, as far as they are known."""
-    otherwise = causes.BAD_INPUT if kind == "bad_input" else causes.UNFORESEEN
-    return _explain(_cause(why) or otherwise, config or {})
+def trouble(
+    why: str, kind: str = "failed", config: Mapping[str, Any] | None = None, again: str = "tries again"
+) -> Trouble:
+    """What `why` (the engine's sentence) is about. `config`: the settings of the run, as far as they are known.
+
+    `again`: what F2 does with that run, where nothing needs to be lowered first.
+    """
+    cause, settings = _cause(why) or OTHERWISE.get(kind, causes.UNFORESEEN), config or {}
+    if cause is causes.OUT_OF_MEMORY and not remedies(settings):
+        cause = causes.NOTHING_TO_LOWER
+    return _explain(cause, settings, again)
 
 
 def before_training(why: str) -> Trouble:
     """The same for what happened while nothing was trained yet: opening a model, starting its engine."""
-    return _explain(_cause(why) or causes.BEFORE_TRAINING, {})
+    cause = _cause(why) or causes.BEFORE_TRAINING
+    return _explain(causes.WITHOUT_RUN.get(cause, cause), {})
 
 
 def _cause(why: str) -> Cause | None:
     return next((cause for cause in causes.RECOGNISED if cause.is_said(why)), None)
 
 
-def _explain(cause: Cause, config: Mapping[str, Any]) -> Trouble:
-    press = cause.press.format_map({action: keymap.name(action) for action in KEYS})
+def _explain(cause: Cause, config: Mapping[str, Any], again: str = "") -> Trouble:
+    press = cause.press.format_map({action: keymap.name(action) for action in KEYS} | {"again": again})
     return Trouble(cause.title, cause.meaning, press, _remedies(cause, config))
 
 
