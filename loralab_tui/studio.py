@@ -89,7 +89,9 @@ class Studio:
         """Whether F2 does something now; then its button stands out."""
         if self.install is not None:
             return self.install.failed
-        return self.can_train or self.run is not None or self.offers_live
+        if self.run is not None:
+            return self.run.phase not in (Phase.PREPARING, Phase.STOPPING)
+        return self.can_train or self.offers_live
 
     @property
     def offers_live(self) -> bool:

@@ -4,6 +4,7 @@ from textual import work
 
 from loralab_core.errors import LoraLabError
 from loralab_tui.actions.starting import StartActions
+from loralab_tui.config import keymap
 from loralab_tui.plan import Plan
 from loralab_tui.runs.view import Phase, RunView
 from loralab_tui.states.run_cards import run_trouble
@@ -11,6 +12,15 @@ from loralab_tui.states.trouble import Trouble
 
 
 class GoingOn(StartActions):
+    def refused_by_phase(self) -> bool:
+        """Between two states there is nothing to press: said, so that nobody presses again."""
+        run, stop = self.studio.run, keymap.name("stop")
+        if run is not None and run.phase is Phase.PREPARING:
+            self.tell(f"{run.name} is being prepared and begins by itself; {stop} stops it.")
+        elif run is not None and run.phase is Phase.STOPPING:
+            self.tell(f"{run.name} is being stopped; once its checkpoint is written {keymap.name('train')} resumes it.")
+        return run is not None and run.phase in (Phase.PREPARING, Phase.STOPPING)
+
     def asks_how(self) -> bool:
         """Whether F2 asks instead of acting at once."""
         run = self.studio.run

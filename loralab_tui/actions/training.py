@@ -24,17 +24,17 @@ class TrainingActions(GoingOn):
     def action_train(self) -> None:
         if self.studio.offers_live:
             self.do("engine", self.runs.open_run, self.studio.live_directory)
-        elif not self.refused_by_install() and not self.asks_how():
+        elif not (self.refused_by_install() or self.refused_by_phase() or self.asks_how()):
             self.do("run", self.runs.train_key)
 
     @work(group="dialog", exclusive=True)
     async def action_stop(self) -> None:
         run = self.studio.run
+        if self.link.opening or (self.studio.opening and not self.studio.live):
+            self.do("cancel-load", self.cancel_load)
+            return
         if run is None or not run.phase.live:
-            if self.studio.opening:
-                self.do("cancel-load", self.cancel_load)
-            else:
-                self.tell("Nothing is training now.")
+            self.tell("Nothing is training now.")
             return
         question = Confirm(
             "Stop the training?",

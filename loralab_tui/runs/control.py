@@ -76,10 +76,12 @@ class RunControl:
         if studio.model is None or studio.corpus is None:
             what = "model" if studio.model is None else "corpus"
             raise LoraLabError(f"choose a {what} ({keymap.name(what)}) first, then {keymap.name('train')} trains")
-        config = studio.plan.config(studio.model, *studio.corpus.places)
+        model, config = studio.model, studio.plan.config(studio.model, *studio.corpus.places)
         if not self._engine_fits():
             studio.run = None
             await self.setup.open_engine()
+            if studio.model != model:  # another was chosen meanwhile
+                return
         if studio.status is not None:  # the engine's word on what "auto" became
             config |= {"model": studio.status.model, "base": studio.status.base, "device": studio.status.device}
         if "prompts" in config and not config["prompts"]:
@@ -115,8 +117,9 @@ class RunControl:
         try:
             if not self.link.connected or run.full:
                 await self.setup.open_engine()
-            await self.link.resume(run.directory, steps)
-        except LoraLabError:
+            if self.studio.run is run:  # another model or run may have been chosen meanwhile
+                await self.link.resume(run.directory, steps)
+        except (LoraLabError, OSError):
             run.why = why
             self._phase(run, before)
             raise
@@ -130,6 +133,9 @@ class RunControl:
         """Ends the run; its last events say so."""
         run = self.studio.run
         if run is None or not run.phase.live:
+            return
+        if self.link.opening:  # nothing trains yet: who waits for the engine puts the run back as it was
+            self.link.give_up()
             return
         before = run.phase
         self._phase(run, Phase.STOPPING)
