@@ -6,11 +6,14 @@ from pathlib import Path
 
 from textual import work
 
+from loralab_core.runs.directory import RunDirectory
 from loralab_tui.actions.base import ActionApp
-from loralab_tui.beginning import Demo, beginning
+from loralab_tui.beginning import Demo, beginning, is_trained_here
+from loralab_tui.config import keymap
 from loralab_tui.engine import installing
 
 LOOK_S = 0.5
+LIVE_S = 2.0
 
 
 class StartActions(ActionApp):
@@ -28,10 +31,23 @@ class StartActions(ActionApp):
             prompt.text = chosen.question
             prompt.move_cursor(prompt.document.end)
         self.main.show()
+        if studio.offers_live:
+            self._watch_live(RunDirectory(Path(studio.live_directory)))
         if chosen.corpus:
             self.do("corpus", self.setup.look_at_corpus, chosen.corpus, *chosen.more)
         if chosen.model:
             await self.setup.use_model(chosen.model)
+
+    @work(group="live", exclusive=True)
+    async def _watch_live(self, run: RunDirectory) -> None:
+        """It is offered as long as it trains and nothing else is on the screen."""
+        studio = self.studio
+        while studio.offers_live and await asyncio.to_thread(is_trained_here, run):
+            await asyncio.sleep(LIVE_S)
+        if studio.offers_live:
+            self.tell(f"{studio.live_elsewhere} has ended; {keymap.name('runs')} shows it.")
+        studio.live_elsewhere = studio.live_directory = ""
+        self.main.show()
 
     # ---- the engine's installation
 

@@ -11,7 +11,7 @@ from loralab_core.runs.owner import claim, release
 from loralab_tui.app import Options, StudioApp
 from loralab_tui.beginning import Demo, beginning
 from loralab_tui.data.model_names import model_name
-from tests.tui.driving import asked, ready, shown, until
+from tests.tui.driving import asked, ready, shown, toasts, until
 from tests.tui.fake_engine import FakeEngine
 
 QUESTION = "What does the captain say?"
@@ -145,7 +145,22 @@ async def test_f2_shows_the_run_that_trains_here(engine: FakeEngine, demo: Demo,
         await until(pilot, lambda: app.studio.offers_live, "the run is offered")
         assert "shakespeare is training now" in shown(app, "#card") and "F2 shows it" in shown(app, "#card")
         assert "F2 Watch it" in shown(app, "#chip-train") and engine.asked == [], "no engine was opened for the demo"
-        release(live)  # this process trains nothing: its engine cannot be found
-        await pilot.press("f2")
+        await pilot.press("f2")  # this process trains nothing: its engine cannot be found
         await until(pilot, lambda: app.studio.run, "the run is shown")
         assert app.studio.run is not None and Path(app.studio.run.directory) == live.path
+        await until(pilot, lambda: "Trained by another program" in shown(app, "#card"))
+    release(live)
+
+
+async def test_a_run_that_has_ended_meanwhile_is_offered_no_more(
+    engine: FakeEngine, demo: Demo, model: Path, corpus: Path
+) -> None:
+    live = run_of(model, corpus, "shakespeare")
+    claim(live)
+    app = newcomer(engine, demo)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "shakespeare is training now" in shown(app, "#card"))
+        release(live)
+        await until(pilot, lambda: "is training now" not in shown(app, "#card") + shown(app, "#welcome"))
+        assert any("shakespeare has ended; F5 shows it" in note for note in toasts(app))
+        assert "F2 Train" in shown(app, "#chip-train") and not app.studio.train_acts
