@@ -63,7 +63,7 @@ class Hearing(Manners):
         self.main.show()
 
     async def _read_rest(self, why: str) -> None:
-        await self.runs.read_rest(why)
+        await self.runs.showing.read_rest(why)
         self.run_ended()
 
     def on_run_started(self, event: engine.RunStarted) -> None:

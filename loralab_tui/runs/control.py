@@ -8,29 +8,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from loralab_core.errors import BadInput, LoraLabError
-from loralab_core.processes import Identity
+from loralab_core.errors import LoraLabError
 from loralab_core.runs.config import config_from
 from loralab_core.runs.directory import RunDirectory, create_run, find_run
-from loralab_core.runs.events import FINAL, read
+from loralab_core.runs.events import FINAL
 from loralab_core.runs.owner import owner
-from loralab_core.runs.record import RunRecord
-from loralab_tui.chat.history import Exchange, read_chat
+from loralab_tui.chat.history import Exchange
 from loralab_tui.chat.prompts import next_prompts
 from loralab_tui.config import keymap
 from loralab_tui.engine.opening import engine_of
 from loralab_tui.engine.setup import Setup
-from loralab_tui.plan import plan_of
+from loralab_tui.runs.showing import RunShowing
 from loralab_tui.runs.view import Phase, RunView
-from loralab_tui.runs.visits import come_back
 from loralab_tui.states.run_cards import resumes
 from loralab_tui.studio import Corpus
 
-BREATH = 1000  # events of a long run that are applied before the screen has its turn
-
 
 class RunControl:
-    """`changed` and `show_chat` as in Setup; `look` is called with a corpus of which only the place is known."""
+    """`changed` and `show_chat` as in Setup; `look` as in RunShowing."""
 
     def __init__(
         self,
@@ -42,9 +37,8 @@ class RunControl:
         self.studio = setup.studio
         self.link = setup.link
         self.setup = setup
+        self.showing = RunShowing(setup.studio, changed, show_chat, look)
         self._changed = changed
-        self._show_chat = show_chat
-        self._look = look
         self._config: dict[str, Any] = {}
         self._under_way = False
 
@@ -155,19 +149,19 @@ class RunControl:
         """Show a run, whole; follow it if it lives, open its model's engine to talk to it if not."""
         directory = await asyncio.to_thread(find_run, text)
         record = await asyncio.to_thread(directory.record)
-        await self._take_over(directory, record)
+        await self.showing.take_over(directory, record)
         socket = await asyncio.to_thread(engine_of, directory)
         if socket is not None:
             self.studio.own_weights = self.studio.run is not None and self.studio.run.full
             try:
                 self.studio.status = await self.link.connect(socket)
             except LoraLabError as error:  # an engine of another version, or a frozen one
-                await self.read_rest(str(error))
+                await self.showing.read_rest(str(error))
                 raise
             await self.link.attach(str(directory.path))
             self._changed()
             return
-        await self.read_rest("", await asyncio.to_thread(owner, directory))
+        await self.showing.read_rest("", await asyncio.to_thread(owner, directory))
         await self.setup.open_engine()
 
     async def go_on(self, text: str, steps: int | None = None) -> None:
@@ -178,52 +172,6 @@ class RunControl:
             await self._resume(run, steps)
         elif run is not None and steps is not None:
             await self.link.change(run.directory, steps)
-
-    async def _take_over(self, directory: RunDirectory, record: RunRecord) -> None:
-        config = (record.prepared or {}).get("config") or record.config
-        if not config.get("model"):
-            raise BadInput(f"{directory.record_path} is damaged: it names no model")
-        away = await asyncio.to_thread(come_back, directory, self.studio.run)
-        self.studio.model = str(config["model"])
-        self._take_setup(record)
-        self.studio.run = RunView(str(directory.path), {**config, "name": record.name})
-        self.studio.away = away
-        self.studio.adapter = None  # LoRA is that of the run
-        self.studio.trouble = ""
-        self._show_chat(await asyncio.to_thread(read_chat, directory.path))
-        self._changed()
-
-    def _take_setup(self, record: RunRecord) -> None:
-        """Corpus and settings as they were asked for, so that a new run can be the same; they suit this model."""
-        studio, asked = self.studio, record.asked
-        places = tuple(map(str, record.config.get("corpus") or ()))
-        studio.corpus = Corpus(places[0], more=places[1:]) if places else None
-        studio.plan = studio.made_plan = plan_of(record)
-        studio.plan_suits = studio.model or ""
-        studio.steps_suit = () if "steps" in asked else places  # made for the length of this very corpus
-        studio.prompts = tuple(asked["prompts"]) if asked.get("prompts") else None
-        if studio.corpus is not None:
-            self._look(studio.corpus)
-
-    async def read_rest(self, why: str, writer: Identity | None = None) -> None:
-        """What the file knows beyond what came over the wire; a run without an end was interrupted.
-
-        Unless `writer` trains it, whom nobody here can follow.
-        """
-        run = self.studio.run
-        if run is None:
-            return
-        path = RunDirectory(Path(run.directory)).events_path
-        events = await asyncio.to_thread(read, path, run.seq)
-        for number, event in enumerate(events):
-            run.apply(event)
-            if number % BREATH == BREATH - 1:
-                await asyncio.sleep(0)
-        if run.phase.live:
-            run.why, run.writer = why, writer
-            run.phase = Phase.LOST
-        run.revision += 1
-        self._changed()
 
     def run_started(self, directory: str) -> None:
         """The engine took on a run: a new one gets a view, one that is resumed keeps its own."""
@@ -243,6 +191,6 @@ class RunControl:
     async def follow_foreign(self, directory: str) -> None:
         """The engine is at work on a run that is not on screen (started elsewhere, or before one left): show it."""
         run = RunDirectory(Path(directory))
-        await self._take_over(run, await asyncio.to_thread(run.record))
+        await self.showing.take_over(run, await asyncio.to_thread(run.record))
         await self.link.attach(directory)
         self._changed()
