@@ -75,7 +75,9 @@ def go(widget: Widget) -> None:
         widget.focus()
     if hasattr(type(widget), "on_click") or isinstance(widget, Option):
         x, y = widget.region.offset
-        widget.post_message(events.Click(widget, 0, 0, 0, 0, 1, False, False, False, screen_x=x, screen_y=y))
+        # nowhere inside it: what bubbles up to the screen goes on to whatever stands at these coordinates there
+        click = events.Click(widget, -1, -1, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+        widget.post_message(click)
 
 
 class Jump(LeftOnce, ModalScreen[Widget | None]):

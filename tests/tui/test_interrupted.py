@@ -68,8 +68,8 @@ async def test_one_that_another_trains_is_not_called_interrupted(
         await until(pilot, lambda: title in card(app))
         assert then in card(app) and "F2 goes on from step 30" in card(app)
         assert app.studio.run is not None and app.studio.run.step == 30
-        app.main.show()
-        assert title in shown(app, "#training-strip"), "also where the chat has the screen to itself"
+        await pilot.resize_terminal(80, 24)  # where the chat has the screen to itself
+        await until(pilot, lambda: title in shown(app, "#training-strip"))
 
 
 async def test_an_engine_that_is_gone_later_is_not_taken_for_the_other_writer(engine: FakeEngine) -> None:
