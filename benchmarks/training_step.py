@@ -57,7 +57,7 @@ def write_model(config: Path, directory: Path) -> None:
 
     from loralab_core.architecture.families import read_config
     from loralab_core.models.decoder import Decoder
-    from loralab_core.models.loading import checkpoint_tensors
+    from loralab_core.models.naming import checkpoint_tensors
 
     (directory / "config.json").write_text(config.read_text())
     shapes = read_config(directory)

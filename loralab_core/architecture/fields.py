@@ -1,19 +1,21 @@
 """Typed access to a config.json: every wrong or unknown value becomes a sentence that names the file and the field."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from loralab_core.architecture.config import RopeScaling
+from loralab_core.architecture.config import Activation
 from loralab_core.errors import BadInput
 
-Activation = Literal["silu", "gelu", "gelu_tanh"]
 ACTIVATIONS: dict[str, Activation] = {
     "silu": "silu",
     "swish": "silu",
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
 }
-SCALINGS: dict[str, Literal["linear", "llama3"]] = {"linear": "linear", "llama3": "llama3"}
+SLIDING, FULL = "sliding_attention", "full_attention"
 
 
 class Fields:
@@ -56,34 +58,42 @@ class Fields:
             raise self.wrong(name, "a text")
         return value
 
-    def activation(self) -> Activation:
-        name = self.raw.get("hidden_act") or "silu"
-        if name not in ACTIVATIONS:
+    def text_or(self, name: str, default: str) -> str:
+        return default if self.raw.get(name) is None else self.text(name)
+
+    def real_or_none(self, name: str, default: float | None = None) -> float | None:
+        """Here null switches a part off; only an absent field takes the default."""
+        value = self.raw.get(name, default)
+        return None if value is None else Fields({name: value}, self.source).real(name, 0.0)
+
+    def integer_or_zero(self, name: str, default: int) -> int:
+        return 0 if self.raw.get(name) == 0 else self.integer(name) if self.raw.get(name) is not None else default
+
+    def flags(self, name: str, count: int, default: Sequence[bool]) -> tuple[bool, ...]:
+        """A list of `count` ones and zeros, or trues and falses."""
+        found = self.raw.get(name)
+        found = default if found is None else found
+        if not isinstance(found, Sequence) or len(found) < count or not all(each in (0, 1) for each in found):
+            raise self.wrong(name, f"a list of {count} ones and zeros")
+        return tuple(bool(each) for each in found[:count])
+
+    def activation(self, *names: str, default: str = "silu") -> Activation:
+        """Of the first of these fields that is set; of `hidden_act` where none is given."""
+        name = next((self.raw[field] for field in names or ("hidden_act",) if self.raw.get(field)), default)
+        if not isinstance(name, str) or name not in ACTIVATIONS:
             raise BadInput(f"{self.source}: activation {name!r} is not known (known: {', '.join(ACTIVATIONS)})")
         return ACTIVATIONS[name]
 
-    def rope(self) -> dict[str, Any]:
-        """Newer files keep everything in `rope_parameters`; older ones have `rope_theta` and `rope_scaling`."""
-        found = self.raw.get("rope_parameters") or self.raw.get("rope_scaling") or {}
-        if not isinstance(found, dict):
-            raise self.wrong("rope_scaling", "an object or null")
-        return found
+    def layer_types(self, layers: int, default: Sequence[str]) -> tuple[str, ...]:
+        """Which attention each layer has: `layer_types` where the file says, else `default`."""
+        found = self.raw.get("layer_types")
+        kinds = tuple(default if found is None else found)
+        if len(kinds) != layers or not set(kinds) <= {SLIDING, FULL}:
+            raise self.wrong("layer_types", f"a list of {layers} names, each {SLIDING!r} or {FULL!r}")
+        return kinds
 
-    def rope_theta(self) -> float:
-        return Fields({**self.raw, **self.rope()}, self.source).real("rope_theta", 10000.0)
-
-    def rope_scaling(self) -> RopeScaling | None:
-        rope = self.rope()
-        kind: str = rope.get("rope_type") or rope.get("type") or "default"
-        if kind == "default":
-            return None
-        if kind not in SCALINGS:
-            raise BadInput(f"{self.source}: rotary scaling {kind!r} is not supported (known: {', '.join(SCALINGS)})")
-        inside = Fields(rope, f"{self.source} (rope)")
-        return RopeScaling(
-            kind=SCALINGS[kind],
-            factor=inside.real("factor", 1.0),
-            low_freq_factor=inside.real("low_freq_factor", 1.0),
-            high_freq_factor=inside.real("high_freq_factor", 4.0),
-            original_context=inside.integer("original_max_position_embeddings", 8192),
-        )
+    def refuse(self, name: str, *known: object) -> None:
+        """BadInput where a part is switched on that the decoder does not have; `known` values besides null are fine."""
+        value = self.raw.get(name)
+        if value is not None and value not in known:
+            raise BadInput(f"{self.source}: {name} = {value!r} is a part this decoder does not have")

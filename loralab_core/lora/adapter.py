@@ -2,6 +2,7 @@
 
 W stays frozen; the projection computes W·x + scale·B·A·x with A [rank, in], B [out, rank] (arXiv:2106.09685).
 B starts at zero, so a fresh adapter changes nothing; A starts uniform as nn.Linear does, drawn from a seed.
+Experts have one A and one B each: A [experts, rank, in], B [experts, out, rank].
 """
 
 import math
@@ -9,11 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from loralab_core.errors import BadInput
-from loralab_core.models.decoder import Decoder, Linear
+from loralab_core.models.decoder import Decoder
+from loralab_core.models.mlp import MLP, ExpertLinear, Router
+from loralab_core.models.parts import Linear
 from loralab_core.ops import Lora
+
+Projection = Linear | ExpertLinear
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class LoraSettings:
     rank: int
     alpha: float
     targets: tuple[str, ...]
+    parameters: tuple[str, ...] = ()  # of experts, by the ends of their paths: "mlp.experts.down_proj"
     dropout: float = 0.0
     rank_stabilised: bool = False  # scale alpha/sqrt(rank) instead of alpha/rank (arXiv:2312.03732)
     rank_pattern: dict[str, int] = field(default_factory=dict)
@@ -72,25 +78,25 @@ def counter_seed(*counters: int) -> int:
     return state >> 1
 
 
-def projections(model: Decoder) -> Iterator[Linear]:
-    """Every linear projection of the layers, in order. The head is not one: adapters leave it alone."""
-    for module in model.layers.modules():
-        if isinstance(module, Linear):
+def projections(part: nn.Module) -> Iterator[Projection]:
+    """Every projection of a part of the model, in order."""
+    for module in part.modules():
+        if isinstance(module, Linear | ExpertLinear):
             yield module
 
 
-def find_targets(model: Decoder, targets: str) -> dict[str, Linear]:
+def find_targets(model: Decoder, targets: str) -> dict[str, Projection]:
     """The projections that `targets` names: "all", "attention", "mlp", or names separated by commas.
 
-    A name matches a projection's last part ("q_proj") or its whole path or a dotted end of it. Raises BadInput that
-    lists what the model has when a name matches nothing.
+    The head is none: adapters leave it alone. A name matches a projection's last part ("q_proj") or its whole path or
+    a dotted end of it. Raises BadInput that lists what the model has when a name matches nothing.
     """
-    every = {linear.path: linear for linear in projections(model)}
-    if targets == "all":
-        return every
-    if targets in ("attention", "mlp"):
-        chosen = {id(linear) for layer in model.layers for linear in getattr(layer, targets).children()}
-        return {path: linear for path, linear in every.items() if id(linear) in chosen}
+    every = {projection.path: projection for projection in projections(model.layers)}
+    if targets in ("all", "attention", "mlp"):
+        parts = [model.layers] if targets == "all" else [getattr(layer, targets) for layer in model.layers]
+        chosen = {projection.path: projection for part in parts for projection in projections(part)}
+        left_out = _left_out(model)
+        return {path: projection for path, projection in chosen.items() if path not in left_out}
     names = [name.strip() for name in targets.split(",") if name.strip()]
     for name in names:
         if not any(matches(path, name) for path in every):
@@ -99,6 +105,18 @@ def find_targets(model: Decoder, targets: str) -> dict[str, Linear]:
     if not names:
         raise BadInput("no targets given; use all, attention, mlp or names such as q_proj,v_proj")
     return {path: linear for path, linear in every.items() if any(matches(path, name) for name in names)}
+
+
+def _left_out(model: Decoder) -> set[str]:
+    """Of a mixture of experts, what is adapted only where it is named.
+
+    Routers: whoever moves one moves every token between experts. Plain MLPs beside experts: PEFT takes their names for
+    those of the experts, so it could not read the adapter.
+    """
+    if model.config.experts is None:
+        return set()
+    apart = [module for module in model.layers.modules() if isinstance(module, MLP | Router)]
+    return {projection.path for module in apart for projection in projections(module)}
 
 
 def matches(path: str, name: str) -> bool:
@@ -110,20 +128,27 @@ def create_adapter(
 ) -> Adapter:
     """A fresh float32 adapter for the named projections, the same for the same seed. Raises as find_targets does."""
     chosen = find_targets(model, targets)
-    names = tuple(sorted({path.rpartition(".")[2] for path in chosen}))
-    settings = LoraSettings(rank, alpha, names, dropout)
+    settings = LoraSettings(rank, alpha, *_named(chosen), dropout)
     generator = torch.Generator().manual_seed(counter_seed(seed, 1))
     layers = {}
-    for path, linear in chosen.items():
-        bound = 1 / math.sqrt(linear.in_features)  # kaiming_uniform_(a=√5), PEFT's and nn.Linear's choice
-        a = torch.empty(rank, linear.in_features).uniform_(-bound, bound, generator=generator)
-        b = torch.zeros(linear.out_features, rank)
-        layers[path] = Lora(a.to(model.device), b.to(model.device), settings.scale(rank, alpha), dropout)
+    for path, projection in chosen.items():
+        bound = 1 / math.sqrt(projection.in_features)  # kaiming_uniform_(a=√5), PEFT's and nn.Linear's choice
+        shape_a, shape_b = projection.adapter_shapes(rank)
+        a = torch.empty(shape_a).uniform_(-bound, bound, generator=generator).to(model.device)
+        b = torch.zeros(shape_b, device=model.device)
+        layers[path] = Lora(a, b, settings.scale(rank, alpha), dropout if isinstance(projection, Linear) else 0.0)
     return Adapter(settings, layers)
+
+
+def _named(chosen: dict[str, Projection]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What PEFT calls them: target modules by their last name, parameters of experts by the end of their path."""
+    modules = {path.rpartition(".")[2] for path, one in chosen.items() if isinstance(one, Linear)}
+    parameters = {".".join(path.split(".")[-3:]) for path, one in chosen.items() if isinstance(one, ExpertLinear)}
+    return tuple(sorted(modules)), tuple(sorted(parameters))
 
 
 def use_adapter(model: Decoder, adapter: Adapter | None) -> None:
     """Point every projection at its weights in `adapter`, or at none."""
     layers = adapter.layers if adapter else {}
-    for linear in projections(model):
-        linear.lora = layers.get(linear.path)
+    for projection in projections(model.layers):
+        projection.lora = layers.get(projection.path)

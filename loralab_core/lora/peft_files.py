@@ -1,6 +1,7 @@
 """PEFT adapter directories: adapter_config.json and adapter_model.safetensors, written as PEFT writes them."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,9 +10,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from loralab_core.errors import BadInput, explain_os_error
-from loralab_core.lora.adapter import Adapter, LoraSettings, matches, projections
-from loralab_core.models.decoder import Decoder, Linear
+from loralab_core.lora.adapter import Adapter, LoraSettings, Projection, matches, projections
+from loralab_core.lora.peft_experts import as_peft_has_it, as_we_have_it, wrapped
+from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import read_tensors
+from loralab_core.models.parts import Linear
 from loralab_core.ops import Lora
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -19,19 +22,23 @@ T = TypeVar("T", int, float)
 PREFIX = "base_model.model."
 
 
-def save_adapter(adapter: Adapter, directory: Path, base_model: str) -> None:
-    """Write the two files. Raises OSError (no space, read-only); the caller makes the directory appear atomically."""
+def save_adapter(adapter: Adapter, directory: Path, base_model: str, transposed: bool = False) -> None:
+    """Write the two files; `transposed`: the base stores its projections as [in, out].
+
+    Raises OSError (no space, read-only); the caller makes the directory appear atomically.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for path, lora in adapter.layers.items():
-        tensors[f"{PREFIX}{path}.lora_A.weight"] = lora.a.detach().float().cpu().contiguous()
-        tensors[f"{PREFIX}{path}.lora_B.weight"] = lora.b.detach().float().cpu().contiguous()
+        place = wrapped(path, adapter.layers)
+        for half, tensor in zip("AB", as_peft_has_it(lora.a, lora.b), strict=True):
+            tensors[f"{PREFIX}{place}.lora_{half}.weight"] = tensor.detach().float().cpu().contiguous()
     save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
-    settings = json.dumps(_config_json(adapter.settings, base_model), indent=2, sort_keys=True)
+    settings = json.dumps(_config_json(adapter.settings, base_model, transposed), indent=2, sort_keys=True)
     (directory / CONFIG).write_text(settings + "\n", encoding="utf-8")
 
 
-def _config_json(settings: LoraSettings, base_model: str) -> dict[str, Any]:
+def _config_json(settings: LoraSettings, base_model: str, transposed: bool) -> dict[str, Any]:
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -39,13 +46,14 @@ def _config_json(settings: LoraSettings, base_model: str) -> dict[str, Any]:
         "inference_mode": True,
         "r": settings.rank,
         "lora_alpha": int(settings.alpha) if settings.alpha == int(settings.alpha) else settings.alpha,
-        "lora_dropout": settings.dropout,
+        "lora_dropout": 0.0 if settings.parameters else settings.dropout,  # PEFT refuses any for experts
         "target_modules": sorted(settings.targets),
+        "target_parameters": sorted(settings.parameters) or None,
         "use_rslora": settings.rank_stabilised,
         "rank_pattern": settings.rank_pattern,
         "alpha_pattern": settings.alpha_pattern,
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": transposed,
         "init_lora_weights": True,
         "modules_to_save": None,
         "layers_to_transform": None,
@@ -63,14 +71,15 @@ def load_adapter(model: Decoder, directory: Path) -> Adapter:
     settings = read_settings(directory)
     tensors = dict(read_tensors(weights_path))
     layers = {}
-    for linear in projections(model):
-        names = [f"{PREFIX}{linear.path}.lora_{half}.weight" for half in "AB"]
+    adapted = _adapted(model, settings, tensors)
+    for path, projection in adapted.items():
+        names = [f"{PREFIX}{wrapped(path, adapted)}.lora_{half}.weight" for half in "AB"]
         if not any(name in tensors for name in names):
             continue
         if not all(name in tensors for name in names):
-            raise BadInput(f"{weights_path} has only one of the two matrices of {linear.path}; it is damaged")
+            raise BadInput(f"{weights_path} has only one of the two matrices of {path}; it is damaged")
         a, b = (tensors.pop(name).to(model.device, torch.float32) for name in names)
-        layers[linear.path] = _layer(linear, a, b, settings, weights_path)
+        layers[path] = _layer(projection, a, b, settings, weights_path)
     if tensors:
         raise BadInput(
             f"{weights_path} is for another model{_made_for(settings)}: tensors have no place here "
@@ -101,7 +110,8 @@ def read_settings(directory: Path) -> LoraSettings:
     return LoraSettings(
         rank=rank,
         alpha=alpha,
-        targets=(targets,) if isinstance(targets, str) else tuple(targets),
+        targets=(targets,) if isinstance(targets, str) else tuple(targets or ()),
+        parameters=tuple(raw.get("target_parameters") or ()),
         dropout=float(raw.get("lora_dropout") or 0.0),
         rank_stabilised=bool(raw.get("use_rslora")),
         rank_pattern=raw.get("rank_pattern") or {},
@@ -110,16 +120,27 @@ def read_settings(directory: Path) -> LoraSettings:
     )
 
 
-def _layer(linear: Linear, a: Tensor, b: Tensor, settings: LoraSettings, file: Path) -> Lora:
-    rank = _patterned(settings.rank_pattern, linear.path, settings.rank)
-    alpha = _patterned(settings.alpha_pattern, linear.path, settings.alpha)
-    if a.shape != (rank, linear.in_features) or b.shape != (linear.out_features, rank):
+def _adapted(model: Decoder, settings: LoraSettings, tensors: dict[str, Tensor]) -> dict[str, Projection]:
+    """What the file may hold: of experts, only what the settings name, for the file does not."""
+    every = {one.path: one for one in projections(model.layers)}
+    named = [path for path in every if any(matches(path, name) for name in settings.parameters)]
+    return {path: one for path, one in every.items() if isinstance(one, Linear) or path in named}
+
+
+def _layer(projection: Projection, a: Tensor, b: Tensor, settings: LoraSettings, file: Path) -> Lora:
+    path = projection.path
+    rank = _patterned(settings.rank_pattern, path, settings.rank)
+    alpha = _patterned(settings.alpha_pattern, path, settings.alpha)
+    with suppress(RuntimeError):  # where the sizes cannot even be shared among experts: told below
+        a, b = as_we_have_it(a, b, projection)
+    wanted = projection.adapter_shapes(rank)
+    if (a.shape, b.shape) != wanted:
         raise BadInput(
-            f"{file} is for another model{_made_for(settings)}: {linear.path} has A {list(a.shape)} and "
-            f"B {list(b.shape)}, this model and rank need {[rank, linear.in_features]} and "
-            f"{[linear.out_features, rank]}"
+            f"{file} is for another model{_made_for(settings)}: {path} has A {list(a.shape)} and "
+            f"B {list(b.shape)}, this model and rank need {list(wanted[0])} and {list(wanted[1])}"
         )
-    return Lora(a, b, settings.scale(rank, alpha), settings.dropout)
+    dropout = settings.dropout if isinstance(projection, Linear) else 0.0
+    return Lora(a, b, settings.scale(rank, alpha), dropout)
 
 
 def _made_for(settings: LoraSettings) -> str:

@@ -3,10 +3,12 @@
 Notable:
 - Token ids or input embeddings go in; `hidden` gives the last layer's normed states, `logits` applies the head.
 - Linear carries an optional `lora` record; whoever owns adapters sets that pointer, the model does not know them.
-- Positions and the attention plan are computed once a call and shared by all layers.
+- Turns of the ropes and attention plans are computed once a call, one for each distinct window, for all layers.
 - dtypes are explicit: activations have the weights' dtype, norms and softmax work in float32.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -14,8 +16,12 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from loralab_core.architecture.config import DecoderConfig
-from loralab_core.models.rope import RotaryTable
-from loralab_core.ops import AttentionPlan, Lora, attention, linear, rms_norm, rotary, swiglu
+from loralab_core.models.mlp import MLP, Mixture
+from loralab_core.models.parts import Embedding, Linear, Norm
+from loralab_core.models.rope import RotaryTable, Turn
+from loralab_core.ops import AttentionPlan, attention, rotary, soft_cap
+
+Plans = Mapping[int | None, AttentionPlan]  # by window
 
 
 class Cache(Protocol):
@@ -28,81 +34,85 @@ class Cache(Protocol):
         ...
 
 
-class Linear(nn.Module):
-    """A projection as the checkpoint has it: `path` is its name there. `lora`, when set, is added to the product."""
-
-    def __init__(self, in_features: int, out_features: int, bias: bool, path: str):
-        super().__init__()
-        self.in_features, self.out_features, self.path = in_features, out_features, path
-        self.weight = nn.Parameter(torch.empty(out_features, in_features), requires_grad=False)
-        self.bias = nn.Parameter(torch.empty(out_features), requires_grad=False) if bias else None
-        self.lora: Lora | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias, self.lora)
-
-
-class RMSNorm(nn.Module):
-    def __init__(self, width: int, eps: float):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width), requires_grad=False)
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight, self.eps)
-
-
 class Attention(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int):
         super().__init__()
 
-        def projection(name: str, in_features: int, out_features: int) -> Linear:
+        def projection(name: str, in_features: int, out_features: int, bias: bool) -> Linear:
             path = config.names[f"layers.{{}}.attention.{name}"].format(layer)
-            return Linear(in_features, out_features, config.attention_bias, path)
+            return Linear(in_features, out_features, bias, path)
 
-        self.layer, self.head_dim = layer, config.head_dim
-        self.query = projection("query", config.hidden_size, config.query_size)
-        self.key = projection("key", config.hidden_size, config.kv_size)
-        self.value = projection("value", config.hidden_size, config.kv_size)
-        self.output = projection("output", config.query_size, config.hidden_size)
+        self.config, self.layer = config, layer
+        self.scale = config.attention_scale or 1 / math.sqrt(config.head_dim)
+        hidden, query, kv = config.hidden_size, config.query_size, config.kv_size
+        if config.fused_qkv:
+            self.qkv = projection("qkv", hidden, query + 2 * kv, config.qkv_bias)
+        else:
+            self.query = projection("query", hidden, query, config.qkv_bias)
+            self.key = projection("key", hidden, kv, config.qkv_bias)
+            self.value = projection("value", hidden, kv, config.qkv_bias)
+        if config.qk_norm:
+            per_head = config.qk_norm == "head"
+            self.query_norm = Norm(config, config.head_dim if per_head else query)
+            self.key_norm = Norm(config, config.head_dim if per_head else kv)
+        self.output = projection("output", query, hidden, config.output_bias)
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], plan: AttentionPlan, cache: Cache | None) -> Tensor:
-        heads = (*x.shape[:2], -1, self.head_dim)
-        q = rotary(self.query(x).view(heads), *turn)  # [batch, time, heads, D]
-        k = rotary(self.key(x).view(heads), *turn)
-        v = self.value(x).view(heads)
+    def forward(self, x: Tensor, turn: Turn | None, plan: AttentionPlan, cache: Cache | None) -> Tensor:
+        q, k, v = self._heads(*self._projected(x))
+        if turn is not None:
+            q, k = rotary(q, *turn), rotary(k, *turn)
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        return self.output(attention(q, k, v, plan))  # type: ignore[no-any-return]
+        return self.output(attention(q, k, v, plan, self.scale, self.config.attention_cap))  # type: ignore[no-any-return]
 
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [batch, time, heads · D]."""
+        if not self.config.fused_qkv:
+            return self.query(x), self.key(x), self.value(x)
+        qkv, sizes = self.qkv(x), [self.config.query_size, self.config.kv_size, self.config.kv_size]
+        if self.config.fused_qkv == "heads":  # [batch, time, heads, q|k|v of a head]
+            each = (*qkv.shape[:-1], self.config.heads, 3, self.config.head_dim)
+            qkv = qkv.view(each).transpose(-3, -2).flatten(-3)
+        q, k, v = qkv.split(sizes, -1)
+        return q, k, v
 
-class MLP(nn.Module):
-    def __init__(self, config: DecoderConfig, layer: int):
-        super().__init__()
-
-        def projection(name: str, in_features: int, out_features: int) -> Linear:
-            path = config.names[f"layers.{{}}.mlp.{name}"].format(layer)
-            return Linear(in_features, out_features, config.mlp_bias, path)
-
-        self.gate = projection("gate", config.hidden_size, config.intermediate_size)
-        self.up = projection("up", config.hidden_size, config.intermediate_size)
-        self.down = projection("down", config.intermediate_size, config.hidden_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down(swiglu(self.gate(x), self.up(x)))  # type: ignore[no-any-return]
+    def _heads(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each [batch, time, heads, D], queries and keys normed where the family norms them."""
+        if self.config.qk_norm == "projection":
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k, v = (x.view(*x.shape[:-1], -1, self.config.head_dim) for x in (q, k, v))
+        if self.config.qk_norm == "head":
+            q, k = self.query_norm(q), self.key_norm(k)
+        return q, k, v
 
 
 class Layer(nn.Module):
     def __init__(self, config: DecoderConfig, layer: int):
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.attention = Attention(config, layer)
-        self.mlp_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.mlp = MLP(config, layer)
 
-    def forward(self, x: Tensor, turn: tuple[Tensor, Tensor], plan: AttentionPlan, cache: Cache | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), turn, plan, cache)
-        return x + self.mlp(self.mlp_norm(x))  # type: ignore[no-any-return]
+        def norm(wanted: bool) -> nn.Module:
+            return Norm(config, config.hidden_size) if wanted else nn.Identity()
+
+        self.residual, self.scale = config.residual, config.residual_scale
+        self.attention_norm = norm(config.pre_norm)
+        self.attention = Attention(config, layer)
+        self.attention_post_norm = norm(config.post_norm)
+        self.mlp_norm = norm(config.pre_norm and config.residual != "shared")
+        experts = config.experts_of(layer)
+        self.mlp = Mixture(config, experts, layer) if experts else MLP(config, layer)
+        self.mlp_post_norm = norm(config.post_norm)
+
+    def forward(self, x: Tensor, turn: Turn | None, plan: AttentionPlan, cache: Cache | None) -> Tensor:
+        normed = self.attention_norm(x)
+        attended = self._scaled(self.attention_post_norm(self.attention(normed, turn, plan, cache)))
+        if self.residual == "sequential":
+            x = x + attended
+            return x + self._scaled(self.mlp_post_norm(self.mlp(self.mlp_norm(x))))
+        beside = self.mlp(normed if self.residual == "shared" else self.mlp_norm(x))
+        return x + attended + self._scaled(beside)
+
+    def _scaled(self, branch: Tensor) -> Tensor:
+        return branch if self.scale == 1.0 else branch * self.scale
 
 
 class Decoder(nn.Module):
@@ -111,15 +121,15 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig):
         super().__init__()
         self.config = config
-        # not initialised: for a meta device, nn.Embedding's own way imports torch's compiler, which takes half a second
-        empty = torch.empty(config.vocab_size, config.hidden_size)
-        self.embedding: nn.Embedding = nn.Embedding.from_pretrained(empty, freeze=True)  # type: ignore[no-untyped-call]
+        self.embedding = Embedding(config.vocab_size, config.hidden_size)
+        if config.learned_positions:
+            self.positions = Embedding(config.learned_positions, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config, number) for number in range(config.layers))
-        self.final_norm = RMSNorm(config.hidden_size, config.norm_eps)
-        self.head = Linear(config.hidden_size, config.vocab_size, False, config.names["head"])
+        self.final_norm = Norm(config, config.hidden_size)
+        self.head = Linear(config.hidden_size, config.vocab_size, config.head_bias, config.names["head"])
         if config.tied_head:
             self.tie_head()
-        self.rope = RotaryTable(config)
+        self.ropes = [RotaryTable(rope) for rope in config.ropes]
         self.checkpoint_activations = False
 
     def tie_head(self) -> None:
@@ -143,28 +153,44 @@ class Decoder(nn.Module):
         *,
         embeddings: Tensor | None = None,
         positions: Tensor | None = None,
-        plan: AttentionPlan | None = None,
+        plans: Plans | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
         """Normed states of the last layer [batch, time, width], from ids or from embeddings of that shape.
 
-        positions [batch or 1, time] and plan default to one document a row, continuing the cache where there is one.
+        positions [batch or 1, time] and plans default to one document a row, continuing the cache where there is one.
         """
         x = self.embedding(ids) if embeddings is None else embeddings
         past, time = (cache.length if cache else 0), x.shape[1]
         if positions is None:
             positions = torch.arange(past, past + time, device=x.device)[None]
-        if plan is None:
-            plan = AttentionPlan.cached(past, time, x.device, self.config.sliding_window)
-        turn = self.rope(positions)
-        for layer in self.layers:
-            if self.checkpoint_activations and torch.is_grad_enabled():
-                x = torch.utils.checkpoint.checkpoint(
-                    layer, x, turn, plan, cache, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                x = layer(x, turn, plan, cache)
+        if plans is None:
+            windows = self.config.distinct_windows
+            plans = {window: AttentionPlan.cached(past, time, x.device, window) for window in windows}
+        x = self._placed(x, positions)
+        turns = [rope(positions) for rope in self.ropes]
+        for number, layer in enumerate(self.layers):
+            rope = self.config.layer_ropes[number]
+            how = (None if rope is None else turns[rope], plans[self.config.windows[number]], cache)
+            x = self._through(layer, x, how)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
+    def _placed(self, x: Tensor, positions: Tensor) -> Tensor:
+        if self.config.embedding_scale != 1.0:  # rounded as the weights are: Gemma's was trained so
+            x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
+        if self.config.learned_positions:
+            x = x + self.positions(positions + self.config.position_offset)
+        return x
+
+    def _through(self, layer: nn.Module, x: Tensor, how: tuple[object, ...]) -> Tensor:
+        if not (self.checkpoint_activations and torch.is_grad_enabled()):
+            return layer(x, *how)  # type: ignore[no-any-return]
+        return torch.utils.checkpoint.checkpoint(  # type: ignore[no-any-return]
+            layer, x, *how, use_reentrant=False, preserve_rng_state=False
+        )
+
     def logits(self, hidden: Tensor) -> Tensor:
-        return self.head(hidden).float()  # type: ignore[no-any-return]
+        logits = self.head(hidden).float()
+        if self.config.logit_scale != 1.0:
+            logits = logits * self.config.logit_scale
+        return logits if self.config.logit_cap is None else soft_cap(logits, self.config.logit_cap)

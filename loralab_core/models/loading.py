@@ -13,10 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.families import read_config
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.models.decoder import Decoder
+from loralab_core.models.naming import checkpoint_tensors
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
@@ -81,23 +81,6 @@ def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
     if not tensor.dtype.is_floating_point:
         raise BadInput(f"{file}: {name} is stored as {tensor.dtype}, not as floats; use the unquantised model")
     place.copy_(tensor)
-
-
-def checkpoint_tensors(model: Decoder) -> dict[str, Tensor]:
-    """Checkpoint tensor name → parameter. A tied head is filled through the embedding."""
-    named = {}
-    for path, parameter in model.named_parameters(remove_duplicate=True):
-        module, _, leaf = path.rpartition(".")
-        named[f"{checkpoint_name(model.config, module)}.{leaf}"] = parameter.data
-    return named
-
-
-def checkpoint_name(config: DecoderConfig, module: str) -> str:
-    """Our module path ("layers.3.attention.query") as the checkpoint calls it."""
-    parts = module.split(".")
-    if parts[0] == "layers":
-        return config.names[".".join(["layers", "{}", *parts[2:]])].format(parts[1])
-    return config.names[module]
 
 
 def weight_files(model_dir: Path) -> list[Path]:

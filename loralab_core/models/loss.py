@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loralab_core.models.decoder import Decoder
+from loralab_core.models.decoder import Decoder, Plans
 from loralab_core.ops import AttentionPlan, linear_cross_entropy
 from loralab_core.text.packing import Batch, Windows
 
@@ -20,7 +20,7 @@ class DeviceBatch:
     positions: Tensor  # [rows, time]
     trained: Tensor  # [n] flat indices into rows · time whose next token is trained
     labels: Tensor  # [n] those next tokens
-    plan: AttentionPlan
+    plans: Plans
 
 
 def to_device(batch: Batch, model: Decoder) -> DeviceBatch:
@@ -34,16 +34,21 @@ def to_device(batch: Batch, model: Decoder) -> DeviceBatch:
         positions=torch.from_numpy(batch.positions[:, :time]).to(device),
         trained=torch.from_numpy(trained).to(device),
         labels=torch.from_numpy(labels[trained]).to(device),
-        plan=AttentionPlan.packed(batch.segments, time, device, model.config.sliding_window),
+        plans={
+            window: AttentionPlan.packed(batch.segments, time, device, window)
+            for window in model.config.distinct_windows
+        },
     )
 
 
 def batch_loss(model: Decoder, batch: Batch, scale: float) -> Tensor:
     """scale · Σ negative log-likelihood over the batch's trained positions, a float32 scalar with gradient."""
     placed = to_device(batch, model)
-    hidden = model.hidden(placed.ids, positions=placed.positions, plan=placed.plan)
+    hidden = model.hidden(placed.ids, positions=placed.positions, plans=placed.plans)
     states = hidden.flatten(0, 1).index_select(0, placed.trained)
-    return linear_cross_entropy(states, model.head.weight, placed.labels, scale)
+    head, config = model.head, model.config
+    how = {"bias": head.bias, "logit_scale": config.logit_scale, "cap": config.logit_cap}
+    return linear_cross_entropy(states, head.weight, placed.labels, scale, **how)  # type: ignore[arg-type]
 
 
 def evaluate_windows(model: Decoder, windows: Windows, indices: np.ndarray, micro: int) -> Iterator[tuple[float, int]]:

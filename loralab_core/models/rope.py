@@ -3,21 +3,29 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from loralab_core.architecture.config import DecoderConfig, RopeScaling
+from loralab_core.architecture.config import Rope, RopeScaling
 
-
-def inverse_frequencies(config: DecoderConfig) -> Tensor:
-    """Radians a position turns each pair by, float32 [head_dim / 2] (arXiv:2104.09864, section 3.4.3)."""
-    exponent = torch.arange(0, config.head_dim, 2, dtype=torch.int64).float() / config.head_dim
-    frequencies = 1.0 / (config.rope_theta**exponent)
-    return _scaled(frequencies, config.rope_scaling) if config.rope_scaling else frequencies
+Turn = tuple[Tensor, Tensor]  # cosine and sine, each float32 [batch or 1, time, 1, size / 2]
 
 
-def _scaled(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+def inverse_frequencies(rope: Rope, longest: int = 0) -> Tensor:
+    """Radians a position turns each pair by, float32 [size / 2] (arXiv:2104.09864, section 3.4.3).
+
+    `longest`: tokens of the longest document, which chooses between longrope's two lists.
+    """
+    exponent = torch.arange(0, rope.size, 2, dtype=torch.int64).float() / rope.size
+    frequencies = 1.0 / (rope.theta**exponent)
+    return _scaled(frequencies, rope.scaling, longest) if rope.scaling else frequencies
+
+
+def _scaled(frequencies: Tensor, scaling: RopeScaling, longest: int) -> Tensor:
     if scaling.kind == "linear":
         return frequencies / scaling.factor
+    if scaling.kind == "longrope":
+        is_long = longest > scaling.original_context
+        return frequencies / torch.tensor(scaling.long_factors if is_long else scaling.short_factors)
     # Llama 3.1: waves longer than the low bound are stretched, shorter than the high bound kept, blended between
     low = scaling.original_context / scaling.low_freq_factor
     high = scaling.original_context / scaling.high_freq_factor
@@ -30,16 +38,23 @@ def _scaled(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
     return torch.where(wavelength < high, frequencies, stretched)
 
 
-class RotaryTable(nn.Module):
-    """positions [batch or 1, time] → (cos, sin), each float32 [batch or 1, time, 1, head_dim / 2]."""
+class RotaryTable:
+    """positions [batch or 1, time] → the turn of each position."""
 
-    def __init__(self, config: DecoderConfig):
-        super().__init__()
-        self.config = config
-        self.frequencies: Tensor | None = None  # made at first use: a model may be built on the meta device
+    def __init__(self, rope: Rope):
+        self.rope = rope
+        self._frequencies: dict[tuple[torch.device, bool], Tensor] = {}
 
-    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        if self.frequencies is None or self.frequencies.device != positions.device:
-            self.frequencies = inverse_frequencies(self.config).to(positions.device)
-        angle = (positions[..., None].float() * self.frequencies)[:, :, None]
-        return angle.cos(), angle.sin()
+    def __call__(self, positions: Tensor) -> Turn:
+        angle = (positions[..., None].float() * self._for(positions))[:, :, None]
+        magnitude = self.rope.scaling.magnitude if self.rope.scaling else 1.0
+        return angle.cos() * magnitude, angle.sin() * magnitude
+
+    def _for(self, positions: Tensor) -> Tensor:
+        """Made at first use: a model may be built on the meta device. Only longrope has to look at the positions."""
+        scaling = self.rope.scaling
+        longest = int(positions.max()) + 1 if scaling and scaling.kind == "longrope" else 0
+        key = (positions.device, scaling is not None and longest > scaling.original_context)
+        if key not in self._frequencies:
+            self._frequencies[key] = inverse_frequencies(self.rope, longest).to(positions.device)
+        return self._frequencies[key]

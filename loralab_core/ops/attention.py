@@ -6,6 +6,7 @@ Notable:
   probabilities block by block of 128 queries (FlashAttention, arXiv:2205.14135, at the size a cache holds). PyTorch's
   own CPU backward takes about three times as long in float32.
 - Elsewhere, and where a sliding window bites, one boolean mask goes to scaled_dot_product_attention.
+- Soft-capped scores (Gemma 2) have no fast kernel: they are made block by block here, forward as backward.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from loralab_core.ops.elementwise import soft_cap
 
 BLOCK = 128  # queries of one backward block: scores of a block stay in a core's cache
 
@@ -64,31 +67,47 @@ def _causal(time: int, past: int, window: int | None) -> Tensor:
     return seen if window is None else seen & (key > query - window)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
-    """q [batch, queries, heads, D], k and v [batch, keys, kv_heads, D] → [batch, queries, heads · D]."""
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float | None = None, cap: float | None = None
+) -> Tensor:
+    """q [batch, queries, heads, D], k and v [batch, keys, kv_heads, D] → [batch, queries, heads · D].
+
+    Scores are q·k · `scale` (1/√D unless given), then cap · tanh(score / cap) where there is a `cap`.
+    """
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
     if plan.mask is not None or not plan.segments:
-        out = _all_at_once(q, k, v, plan.mask)
-    elif q.device.type == "cpu":
-        out = _SegmentAttention.apply(q, k, v, plan.segments)  # type: ignore[no-untyped-call]
+        out = _all_at_once(q, k, v, plan.mask, scale) if cap is None else _capped(q, k, v, plan.mask, scale, cap)
+    elif q.device.type == "cpu" or cap is not None:
+        out = _SegmentAttention.apply(q, k, v, plan.segments, scale, cap)  # type: ignore[no-untyped-call]
     else:
-        out = _by_segment(q, k, v, plan.segments)
+        out = _by_segment(q, k, v, plan.segments, scale)
     return out.transpose(1, 2).flatten(2)
 
 
-def _all_at_once(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def _capped(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, cap: float) -> Tensor:
+    """All scores at once, by autograd: for a cached answer, and where a window bites."""
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
+    scores = soft_cap((q @ k.transpose(-1, -2)).float() * scale, cap)
+    if mask is not None:  # not -inf: a row of padding sees nothing, and its softmax must not be NaN
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, -1).to(q.dtype) @ v
+
+
+def _all_at_once(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """On a GPU no fast kernel takes a mask and shared key heads together, so there the heads are repeated first."""
     if mask is not None and q.device.type != "cpu":
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:
+def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...], scale: float) -> Tensor:
     """Rows share their borders here, so the pieces are simply joined again; padding stays zero."""
     parts, done = [], 0
     for rows, start, end in segments:
         part = (rows, slice(None), slice(start, end))
-        parts.append(F.scaled_dot_product_attention(q[part], k[part], v[part], is_causal=True, enable_gqa=True))
+        piece = F.scaled_dot_product_attention(q[part], k[part], v[part], is_causal=True, scale=scale, enable_gqa=True)
+        parts.append(piece)
         done = end
     if done < q.shape[2]:
         parts.append(torch.zeros_like(q[:, :, done:]))
@@ -97,7 +116,9 @@ def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) 
 
 class _SegmentAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...]) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...], scale: float, cap: float | None
+    ) -> Tensor:
         batch, heads, time, width = q.shape
         share = heads // k.shape[1]
         # stored [batch, time, heads, width], as the projections before and after want it
@@ -106,13 +127,16 @@ class _SegmentAttention(torch.autograd.Function):
         for rows, start, end in segments:
             part = (rows, slice(None), slice(start, end))
             keys, values = (x[part].repeat_interleave(share, 1) for x in (k, v))
-            piece, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                q[part], keys, values, is_causal=True
-            )
+            if cap is None:
+                piece, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                    q[part], keys, values, is_causal=True, scale=scale
+                )
+            else:
+                piece, log_sum = _capped_blocks(q[part], keys, values, scale, cap)
             out[part] = piece
             log_sums.append(log_sum)  # [rows, heads, end - start]
         ctx.save_for_backward(q, k, v, out, *log_sums)
-        ctx.segments = segments
+        ctx.segments, ctx.scale, ctx.cap = segments, scale, cap
         return out
 
     @staticmethod
@@ -123,20 +147,44 @@ class _SegmentAttention(torch.autograd.Function):
         for (rows, start, end), log_sum in zip(ctx.segments, log_sums, strict=True):
             part = (rows, slice(None), slice(start, end))
             dq[part], dk[part], dv[part] = _segment_backward(
-                q[part], k[part], v[part], dout[part], log_sum, delta[part]
+                q[part], k[part], v[part], dout[part], log_sum, delta[part], ctx.scale, ctx.cap
             )
-        return dq, dk, dv, None
+        return dq, dk, dv, None, None, None
+
+
+def _capped_blocks(q: Tensor, k: Tensor, v: Tensor, scale: float, cap: float) -> tuple[Tensor, Tensor]:
+    """Causal attention [rows, heads, time, D] and its log-sums [rows, heads, time], BLOCK queries at a time."""
+    out, log_sums = torch.empty_like(q), []
+    for start in range(0, q.shape[2], BLOCK):
+        end = min(start + BLOCK, q.shape[2])
+        scores = soft_cap((q[:, :, start:end] @ k[:, :, :end].transpose(-1, -2)).float() * scale, cap)
+        scores[..., start:].masked_fill_(_future(end - start, q.device), -torch.inf)
+        log_sum = scores.logsumexp(-1)
+        out[:, :, start:end] = scores.sub_(log_sum[..., None]).exp_().to(q.dtype) @ v[:, :, :end]
+        log_sums.append(log_sum)
+    return out, torch.cat(log_sums, -1)
+
+
+def _future(count: int, device: torch.device) -> Tensor:
+    return torch.ones(count, count, dtype=torch.bool, device=device).triu(1)
 
 
 def _segment_backward(
-    q: Tensor, k: Tensor, v: Tensor, dout: Tensor, log_sum: Tensor, delta: Tensor
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    dout: Tensor,
+    log_sum: Tensor,
+    delta: Tensor,
+    scale: float,
+    cap: float | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of one causal run. q, dout [rows, heads, time, D]; k, v [rows, kv_heads, time, D].
 
     The heads that share a key head are stacked as extra queries, so keys are never repeated.
     """
     rows, heads, time, width = q.shape
-    kv_heads, scale, dtype = k.shape[1], width**-0.5, q.dtype
+    kv_heads, dtype = k.shape[1], q.dtype
     groups, share = rows * kv_heads, heads // kv_heads
     q, dout = (x.reshape(groups, share, time, width) for x in (q, dout))
     log_sum, delta = (x.float().reshape(groups, share, time) for x in (log_sum, delta))
@@ -149,14 +197,22 @@ def _segment_backward(
         query = q[:, :, start:end].reshape(groups, count, width)
         dblock = dout[:, :, start:end].reshape(groups, count, width)
         scores = (query @ k[:, :end].transpose(1, 2)).float().view(groups, share, end - start, end)
-        probability = scores.mul_(scale).sub_(log_sum[:, :, start:end, None]).exp_()
-        future = torch.ones(end - start, end - start, dtype=torch.bool, device=q.device).triu(1)
-        probability[..., start:].masked_fill_(future, 0.0)
+        scores, slope = _bent(scores.mul_(scale), scale, cap)
+        probability = scores.sub_(log_sum[:, :, start:end, None]).exp_()
+        probability[..., start:].masked_fill_(_future(end - start, q.device), 0.0)
         dprobability = (dblock @ v[:, :end].transpose(1, 2)).float().view_as(probability)
         dv[:, :end] += probability.to(dtype).view(groups, count, end).transpose(1, 2) @ dblock
-        dscores = dprobability.sub_(delta[:, :, start:end, None]).mul_(probability).mul_(scale)
+        dscores = dprobability.sub_(delta[:, :, start:end, None]).mul_(probability).mul_(slope)
         dscores = dscores.to(dtype).view(groups, count, end)
         dq[:, :, start:end] = (dscores @ k[:, :end]).view(groups, share, end - start, width)
         dk[:, :end] += dscores.transpose(1, 2) @ query
     shape = (rows, kv_heads, time, width)
     return dq.view(rows, heads, time, width), dk.to(dtype).view(shape), dv.to(dtype).view(shape)
+
+
+def _bent(scores: Tensor, scale: float, cap: float | None) -> tuple[Tensor, Tensor | float]:
+    """Scores as the softmax saw them, and their derivative by q·k."""
+    if cap is None:
+        return scores, scale
+    bent = scores.div_(cap).tanh_()
+    return bent * cap, (1 - bent * bent).mul_(scale)

@@ -1,15 +1,23 @@
-"""Normalisation, rotary positions and the gated activation, each saving only what its backward pass needs."""
+"""Norms, rotary positions and gates, each saving only what its backward pass needs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+}
 
-def rms_norm(x: Tensor, gain: Tensor, eps: float) -> Tensor:
-    """x / rms(x) · gain over the last dimension, computed in float32 (Zhang & Sennrich, arXiv:1910.07467)."""
-    y: Tensor = _RMSNorm.apply(x, gain, eps)  # type: ignore[no-untyped-call]
+
+def rms_norm(x: Tensor, gain: Tensor, eps: float, offset: float = 0.0) -> Tensor:
+    """x / rms(x) · (offset + gain) over the last dimension, in float32 (Zhang & Sennrich, arXiv:1910.07467)."""
+    y: Tensor = _RMSNorm.apply(x, gain, eps, offset)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -17,11 +25,12 @@ class _RMSNorm(torch.autograd.Function):
     """Autograd's own version keeps three float32 copies of x alive; this one keeps x and one number a row."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float, offset: float) -> Tensor:
         wide = x.float()
         scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
         ctx.save_for_backward(x, gain, scale)
-        return gain * (wide * scale).to(x.dtype)
+        ctx.offset = offset
+        return (wide * scale).mul_(_whole(gain, offset)).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -29,37 +38,68 @@ class _RMSNorm(torch.autograd.Function):
         unit = x.float() * scale
         wide = dy.float()
         dgain = (wide * unit).flatten(0, -2).sum(0).to(gain.dtype) if ctx.needs_input_grad[1] else None
-        dunit = wide * gain.float()
+        dunit = wide * _whole(gain, ctx.offset)
         dx = (dunit - unit * (dunit * unit).mean(-1, keepdim=True)).mul_(scale)
-        return dx.to(x.dtype), dgain, None
+        return dx.to(x.dtype), dgain, None, None
+
+
+def _whole(gain: Tensor, offset: float) -> Tensor:
+    """Gains near one that are stored as their distance from it would lose that distance in bf16."""
+    return gain.float() + offset if offset else gain.float()
+
+
+def layer_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """(x - mean) / deviation · gain + bias over the last dimension (Ba et al., arXiv:1607.06450)."""
+    return F.layer_norm(x, gain.shape, gain, bias, eps)
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate each pair (i, i + D/2) of x [batch, time, heads, D] by its position (Su et al., arXiv:2104.09864).
+    """Rotate each pair (i, i + S/2) of x [batch, time, heads, D] by its position (Su et al., arXiv:2104.09864).
 
-    cos, sin: [batch or 1, time, 1, D/2]. The two-halves layout is the one Hugging Face checkpoints are stored for.
+    cos, sin: [batch or 1, time, 1, S/2]; dimensions beyond S stay. The two-halves layout is the one Hugging Face
+    checkpoints are stored for.
     """
-    left, right = x.chunk(2, -1)
+    half = cos.shape[-1]
+    left, right, rest = x.tensor_split((half, 2 * half), -1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    return torch.cat([left * cos - right * sin, right * cos + left * sin], -1)
+    return torch.cat([left * cos - right * sin, right * cos + left * sin, rest], -1)
 
 
-def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """silu(gate) · up (Shazeer, arXiv:2002.05202)."""
-    y: Tensor = _SwiGLU.apply(gate, up)  # type: ignore[no-untyped-call]
+def soft_cap(x: Tensor, cap: float) -> Tensor:
+    """cap · tanh(x / cap): nearly x where that is small, never beyond ±cap (Gemma 2, arXiv:2408.00118)."""
+    return torch.tanh(x / cap) * cap
+
+
+def activate(x: Tensor, activation: str) -> Tensor:
+    return ACTIVATIONS[activation](x)
+
+
+def gated(gate: Tensor, up: Tensor, activation: str) -> Tensor:
+    """activation(gate) · up (Shazeer, arXiv:2002.05202)."""
+    y: Tensor = _Gated.apply(gate, up, activation)  # type: ignore[no-untyped-call]
     return y
 
 
-class _SwiGLU(torch.autograd.Function):
-    """Saves gate and up and computes silu again: a third of the activations autograd would keep."""
+class _Gated(torch.autograd.Function):
+    """Saves gate and up and computes the activation again: a third of the activations autograd would keep."""
 
     @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+    def forward(ctx: Any, gate: Tensor, up: Tensor, activation: str) -> Tensor:
         ctx.save_for_backward(gate, up)
-        return F.silu(gate).mul_(up)
+        ctx.activation = activation
+        return ACTIVATIONS[activation](gate).mul_(up)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         gate, up = ctx.saved_tensors
-        dgate = torch.ops.aten.silu_backward(dy * up, gate)
-        return dgate, F.silu(gate).mul_(dy)
+        return _slope(dy * up, gate, ctx.activation), ACTIVATIONS[ctx.activation](gate).mul_(dy), None
+
+
+def _slope(dy: Tensor, x: Tensor, activation: str) -> Tensor:
+    """dy · activation'(x)."""
+    if activation == "silu":
+        return torch.ops.aten.silu_backward(dy, x)  # type: ignore[no-any-return]
+    if activation == "relu":
+        return dy * (x > 0)
+    approximate = "tanh" if activation == "gelu_tanh" else "none"
+    return torch.ops.aten.gelu_backward(dy, x, approximate=approximate)  # type: ignore[no-any-return]

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from loralab_core.errors import LoraLabError
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
-from loralab_core.models.loading import checkpoint_tensors, read_tensors
+from loralab_core.models.loading import read_tensors
+from loralab_core.models.naming import checkpoint_tensors
 from loralab_core.runs.checkpoints import TRAINING_STATE
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.training.trainer import Trainer
@@ -67,10 +68,12 @@ def save_weights(trainer: Trainer, directory: Path) -> None:
     """The adapter as PEFT has it, or all weights as a model directory."""
     source = trainer.lm.directory
     if trainer.adapter is not None:
-        save_adapter(trainer.adapter, directory, base_model=trainer.config.model)
+        save_adapter(trainer.adapter, directory, trainer.config.model, transposed=trainer.lm.model.config.transposed)
         return
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu() for name, tensor in checkpoint_tensors(trainer.lm.model).items()}
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint_tensors(trainer.lm.model).items()
+    }
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     for pattern in ("*config.json", "tokenizer*", "special_tokens_map.json", "chat_template.jinja"):
         for file in source.glob(pattern):

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from loralab_core.architecture.families import read_config
 from loralab_core.models.decoder import Decoder
-from loralab_core.models.loading import checkpoint_tensors
+from loralab_core.models.naming import checkpoint_tensors
 from recipes.pocket.tokenizer import CONTEXT, VOCABULARY
 
 END_OF_TEXT, END_OF_TURN = 0, 4  # the ids of SPECIAL in tokenizer.py

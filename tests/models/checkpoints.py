@@ -29,14 +29,14 @@ LLAMA3_ROPE = {
 
 def llama(**changes: Any) -> PreTrainedModel:
     """Weights large enough for every part to matter: a default init leaves attention almost uniform."""
-    return _shaken(LlamaForCausalLM(LlamaConfig(**{**SHAPE, **changes})))
+    return shaken(LlamaForCausalLM(LlamaConfig(**{**SHAPE, **changes})))
 
 
 def mistral(**changes: Any) -> PreTrainedModel:
-    return _shaken(MistralForCausalLM(MistralConfig(**{**SHAPE, **changes})))
+    return shaken(MistralForCausalLM(MistralConfig(**{**SHAPE, **changes})))
 
 
-def _shaken(model: PreTrainedModel) -> PreTrainedModel:
+def shaken(model: PreTrainedModel) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(7)
     for parameter in model.parameters():
         noise = torch.randn(parameter.shape, generator=generator)

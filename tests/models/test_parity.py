@@ -79,7 +79,7 @@ def test_gradients_with_respect_to_every_weight(tiny: tuple[Path, PreTrainedMode
         logits: Any = model(ids)
         logits = logits if isinstance(logits, torch.Tensor) else logits.logits
         torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()).backward()
-    from loralab_core.models.loading import checkpoint_name
+    from loralab_core.models.naming import checkpoint_name
 
     reference = dict(theirs.named_parameters())
     for path, parameter in ours.named_parameters():

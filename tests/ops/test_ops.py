@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loralab_core.ops import AttentionPlan, Lora, attention, linear, linear_cross_entropy, rms_norm, rotary, swiglu
+from loralab_core.ops import AttentionPlan, Lora, attention, gated, linear, linear_cross_entropy, rms_norm, rotary
 
 CPU = torch.device("cpu")
 
@@ -62,9 +62,9 @@ class TestElementwise:
         x, gain = normal(3, 4, 16, dtype=torch.float32), normal(16, seed=1, dtype=torch.float32)
         same_gradients(rms_norm(x, gain, 1e-5), F.rms_norm(x, (16,), gain, 1e-5), [x, gain], 1e-5)
 
-    def test_swiglu(self) -> None:
+    def test_gated(self) -> None:
         gate, up = normal(3, 8), normal(3, 8, seed=1)
-        same_gradients(swiglu(gate, up), F.silu(gate) * up, [gate, up])
+        same_gradients(gated(gate, up, "silu"), F.silu(gate) * up, [gate, up])
 
     def test_rotary_turns_and_so_keeps_lengths(self) -> None:
         x, angle = normal(2, 5, 3, 8), normal(1, 5, 1, 4, seed=1).detach()

@@ -1,11 +1,12 @@
-"""The Llama family: Llama 2/3, TinyLlama, SmolLM2, Mistral. RMSNorm, rotary positions, grouped queries, SwiGLU."""
+"""Llama 2 and 3, TinyLlama, SmolLM2. RMSNorm, rotary positions, grouped queries, SwiGLU: what most others vary."""
 
 from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.fields import Fields
+from loralab_core.architecture.rope_fields import rope
 
-MODEL_TYPES = ("llama", "mistral")
+MODEL_TYPES = ("llama",)
 
 NAMES = {
     "embedding": "model.embed_tokens",
@@ -27,21 +28,24 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     """`raw` is the parsed config.json, `source` its path for error messages. Raises BadInput."""
     fields = Fields(raw, source)
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
+    layers, head_dim = fields.integer("num_hidden_layers"), fields.integer("head_dim", hidden // heads)
+    biased = fields.flag("attention_bias")
     return DecoderConfig(
         model_type=fields.text("model_type"),
         vocab_size=fields.integer("vocab_size"),
         hidden_size=hidden,
         intermediate_size=fields.integer("intermediate_size"),
-        layers=fields.integer("num_hidden_layers"),
+        layers=layers,
         heads=heads,
         kv_heads=fields.integer("num_key_value_heads", heads),
-        head_dim=fields.integer("head_dim", hidden // heads),
+        head_dim=head_dim,
         context=fields.integer("max_position_embeddings", 2048),
         norm_eps=fields.real("rms_norm_eps", 1e-6),
-        rope_theta=fields.rope_theta(),
-        rope_scaling=fields.rope_scaling(),
-        sliding_window=fields.integer_or_none("sliding_window"),
-        attention_bias=fields.flag("attention_bias"),
+        ropes=(rope(fields, head_dim),),
+        layer_ropes=(0,) * layers,
+        windows=(None,) * layers,
+        qkv_bias=biased,
+        output_bias=biased,
         mlp_bias=fields.flag("mlp_bias"),
         tied_head=fields.flag("tie_word_embeddings"),
         activation=fields.activation(),

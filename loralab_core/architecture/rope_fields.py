@@ -1,0 +1,77 @@
+"""Rotary positions as a config.json states them, in the older and the newer way.
+
+Newer files keep everything in `rope_parameters` (an object, or one a kind of layer); older ones have `rope_theta`,
+`rope_scaling` and `partial_rotary_factor` beside the other fields.
+"""
+
+import math
+from typing import Any
+
+from loralab_core.architecture.config import Rope, RopeScaling
+from loralab_core.architecture.fields import Fields
+from loralab_core.errors import BadInput
+
+KINDS = ("linear", "llama3", "longrope")
+
+
+def rope(fields: Fields, head_dim: int, *, theta: float = 10000.0, kind: str | None = None, share: float = 1.0) -> Rope:
+    """The rope of the layers of `kind` (of all where None). `theta` and `share` (of head_dim that turns) are defaults.
+
+    Raises BadInput for a scaling that is not known.
+    """
+    found = _stated(fields, kind)
+    inside = Fields({**_plain(fields), **found}, f"{fields.source} (rope)")
+    size = int(head_dim * inside.real("partial_rotary_factor", share))
+    return Rope(inside.real("rope_theta", theta), size, _scaling(inside, found, fields))
+
+
+def _stated(fields: Fields, kind: str | None) -> dict[str, Any]:
+    found = fields.raw.get("rope_parameters") or fields.raw.get("rope_scaling") or {}
+    if isinstance(found, dict) and kind is not None:
+        found = found.get(kind, found)
+    if not isinstance(found, dict):
+        raise fields.wrong("rope_scaling", "an object or null")
+    return found
+
+
+def _plain(fields: Fields) -> dict[str, Any]:
+    return {name: fields.raw[name] for name in ("rope_theta", "partial_rotary_factor") if name in fields.raw}
+
+
+def _scaling(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling | None:
+    kind: str = found.get("rope_type") or found.get("type") or "default"
+    if kind == "default":
+        return None
+    if kind == "longrope":
+        return _long(inside, found, fields)
+    if kind not in KINDS:
+        raise BadInput(f"{fields.source}: rotary scaling {kind!r} is not supported (known: {', '.join(KINDS)})")
+    return RopeScaling(
+        kind="llama3" if kind == "llama3" else "linear",
+        factor=inside.real("factor", 1.0),
+        low_freq_factor=inside.real("low_freq_factor", 1.0),
+        high_freq_factor=inside.real("high_freq_factor", 4.0),
+        original_context=inside.integer("original_max_position_embeddings", 8192),
+    )
+
+
+def _long(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
+    """The magnitude is √(1 + ln(factor) / ln(original context)) unless stated (arXiv:2402.13753, section 3.4)."""
+    context = fields.integer("max_position_embeddings", 4096)
+    original = Fields({**fields.raw, **found}, fields.source).integer("original_max_position_embeddings", context)
+    factor = inside.real("factor", context / original)
+    natural = 1.0 if factor <= 1.0 else math.sqrt(1 + math.log(factor) / math.log(original))
+    return RopeScaling(
+        kind="longrope",
+        original_context=original,
+        short_factors=_factors(inside, "short_factor"),
+        long_factors=_factors(inside, "long_factor"),
+        magnitude=inside.real("attention_factor", natural),
+    )
+
+
+def _factors(inside: Fields, name: str) -> tuple[float, ...]:
+    found = inside.raw.get(name)
+    if not isinstance(found, list) or not all(isinstance(each, int | float) for each in found):
+        raise inside.wrong(name, "a list of numbers")
+    return tuple(map(float, found))
