@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
-from loralab_core.cli.terminal import count
+from loralab_core.cli.sampling_options import add_sampling_options, sampling_from
 
 if TYPE_CHECKING:
     from loralab_core.runs.config import TrainConfig
@@ -27,10 +27,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]|mps")
     parser.add_argument("--continue", dest="continues", action="store_true", help="continue texts instead of chatting")
     parser.add_argument("--system", metavar="TEXT", help="the system message")
-    parser.add_argument("--temperature", type=float, default=0.7, help="0 is greedy (default: 0.7)")
-    parser.add_argument("--top-p", type=float, default=0.95, help="(default: 0.95)")
-    parser.add_argument("--max-new-tokens", type=count, default=256, metavar="N", help="(default: 256)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    add_sampling_options(parser, top_p=0.95)
     parser.add_argument("--json", action="store_true", help="each answer as one JSON line on stdout")
     parser.set_defaults(run=run)
 
@@ -39,15 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.conversation import Conversation, talk
     from loralab_core.runs.directory import find_run
     from loralab_core.runs.result import find_adapter
-    from loralab_core.wire.messages import Sampling
 
     target = find_run(arguments.target) if arguments.target else None
-    sampling = Sampling(
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        seed=arguments.seed,
-        max_new_tokens=arguments.max_new_tokens,
-    )
+    sampling = sampling_from(arguments)
     with suppress(ImportError):
         import readline  # noqa: F401 - editing and history for input()
     with _connect(arguments, target) as client:

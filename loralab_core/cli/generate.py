@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from loralab_core.cli.main import Subparsers
+from loralab_core.cli.sampling_options import add_sampling_options, sampling_from
 from loralab_core.cli.terminal import count, print_json, say
 
 
@@ -17,11 +18,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--prompt", required=True, help="the text; - reads standard input")
     parser.add_argument("--chat", action="store_true", help="render the prompt with the model's chat template")
     parser.add_argument("--greedy", action="store_true", help="always the most likely token (as --temperature 0)")
-    parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--top-k", type=int, default=0, help="draw from the K most likely tokens; 0: all")
-    parser.add_argument("--top-p", type=float, default=1.0, help="draw from the most likely tokens up to this share")
-    parser.add_argument("--max-new-tokens", type=count, default=256)
-    parser.add_argument("--seed", type=int, default=0)
+    add_sampling_options(parser, top_p=1.0)
     parser.add_argument("--json", action="store_true", help="one JSON object with the text and its speed")
     parser.set_defaults(run=run)
 
@@ -38,7 +35,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.opening import open_model
     from loralab_core.inference.generate import Answer, prompt_ids
-    from loralab_core.wire.messages import Sampling
 
     text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     lm, adapter = open_model(arguments)
@@ -46,14 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if chat and (note := lm.text().template_note):
         say(note)
     ids = prompt_ids(lm, messages=chat, prompt=None if chat else text)
-    sampling = Sampling(
-        temperature=0.0 if arguments.greedy else arguments.temperature,
-        top_k=arguments.top_k,
-        top_p=arguments.top_p,
-        seed=arguments.seed,
-        max_new_tokens=arguments.max_new_tokens,
-    )
-    answer = Answer(lm, ids, sampling, adapter, continues=chat is None)
+    answer = Answer(lm, ids, sampling_from(arguments, greedy=arguments.greedy), adapter, continues=chat is None)
     for piece in answer.pieces():
         if not arguments.json:
             print(piece, end="", flush=True)

@@ -9,12 +9,13 @@ import torch
 from loralab_core.errors import BadInput
 from loralab_core.inference.kv_cache import KVCache
 from loralab_core.inference.sampling import Sampler
+from loralab_core.inference.stopping import StopStrings
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.text.system_turn import render_question
 from loralab_core.wire.messages import Sampling
 
-Finish = Literal["eos", "length", "context", "cancelled"]
+Finish = Literal["eos", "stop", "length", "context", "cancelled"]
 
 
 def prompt_ids(
@@ -57,6 +58,7 @@ class Answer:
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
         self.tokens: list[int] = []
         self.text = ""
+        self._stops = StopStrings(sampling.stop)
         self.finish: Finish = "cancelled"
         self.seconds = 0.0  # spent on the tokens behind the first: reading the prompt and pauses between are excluded
         self.timed = 0  # of those
@@ -69,7 +71,7 @@ class Answer:
         """The first `next` reads the prompt and draws the first token; each further one draws one more."""
         model, tokenizer = self.lm.model, self.lm.text()
         cache = KVCache(model.config, model.dtype, model.device)
-        sampler, stream = Sampler(self.sampling), tokenizer.stream()
+        sampler, stream = Sampler(self.sampling, self.ids), tokenizer.stream()
         if self.continues:
             stream.follow(self.ids)
         feed = self.ids
@@ -85,13 +87,16 @@ class Answer:
             self.tokens.append(token)
             feed = [token]
             yield self._said(stream.push(token))
-            finish = self._full(cache)
-        self.finish = finish
-        yield self._said(stream.flush())
+            finish = "stop" if self._stops.found else self._full(cache)
+        rest = self._said(stream.flush())
+        self.finish = "stop" if self._stops.found else finish  # the last bytes may have completed one
+        yield rest + self._said("", last=True)
 
-    def _said(self, piece: str) -> str:
-        self.text += piece
-        return piece
+    def _said(self, piece: str, last: bool = False) -> str:
+        certain = self._stops.push(piece)
+        certain += self._stops.flush() if last else ""
+        self.text += certain
+        return certain
 
     def _logits(self, feed: list[int], cache: KVCache) -> torch.Tensor:
         """[vocab] behind the last of `feed`."""
@@ -113,13 +118,25 @@ def generate(
     temperature: float = 0.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    stop: Sequence[str] = (),
     seed: int = 0,
     max_new_tokens: int = 256,
 ) -> Iterator[str]:
     """Text pieces of an answer by the model as it is switched now (`lm.use`). `prompt`: a text or chat messages."""
     chat = None if isinstance(prompt, str) else prompt
     ids = prompt_ids(lm, messages=chat, prompt=prompt if isinstance(prompt, str) else None)
-    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, max_new_tokens=max_new_tokens)
+    sampling = Sampling(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop),
+        seed=seed,
+        max_new_tokens=max_new_tokens,
+    )
     adapter = lm.adapters[lm.current] if lm.current is not None else None
     answer = Answer(lm, ids, sampling, adapter, continues=chat is None)
     yield from (piece for piece in answer.pieces() if piece)

@@ -58,6 +58,17 @@ class AttentionPlan:
             return AttentionPlan()
         return AttentionPlan(mask=_causal(time, past, window)[None, None].to(device))
 
+    @staticmethod
+    def padded(pads: Tensor, past: int, time: int, device: torch.device, window: int | None = None) -> "AttentionPlan":
+        """As `cached`, for rows that begin with `pads` [rows] positions nobody else sees.
+
+        Those see themselves: a row of scores that is masked throughout would be NaN.
+        """
+        real = torch.arange(past + time)[None] >= pads[:, None]  # [rows, keys]
+        own = torch.eye(past + time, dtype=torch.bool)[past:]
+        seen = (_causal(time, past, window)[None] & real[:, None]) | own[None]
+        return AttentionPlan(mask=seen.unsqueeze(1).to(device))
+
 
 def _causal(time: int, past: int, window: int | None) -> Tensor:
     """bool [time, past + time]; position i of the new ones stands at past + i."""

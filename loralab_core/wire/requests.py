@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-VERSION = 2  # changes when one side would not understand the other: a new request, or one that means something else
+VERSION = 3  # changes when one side would not understand the other: a new request, or one that means something else
 
 
 class Message(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
@@ -90,6 +90,9 @@ class Sampling(msgspec.Struct, kw_only=True, frozen=True):
     temperature: float = 0.0
     top_k: int = 0  # 0: all
     top_p: float = 1.0
+    min_p: float = 0.0  # leave out what is less likely than this share of the likeliest
+    repetition_penalty: float = 1.0  # above 1: what was read or said before becomes less likely
+    stop: tuple[str, ...] = ()  # texts that end the answer and are no part of it
     seed: int = 0
     max_new_tokens: int = 256
 

@@ -57,7 +57,7 @@ class Generated(Message, tag="generated"):
     new_tokens: int = 0
     tokens_per_s: float = 0.0
     first_token_s: float = 0.0  # from the request's arrival
-    finish: Literal["eos", "length", "context", "cancelled"] = "eos"
+    finish: Literal["eos", "stop", "length", "context", "cancelled"] = "eos"
 
 
 class Batch(Message, tag="batch"):

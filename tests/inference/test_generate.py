@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
+from transformers.generation.logits_process import MinPLogitsWarper, RepetitionPenaltyLogitsProcessor
 
 import loralab_core as ll
 from loralab_core.errors import BadInput
+from loralab_core.inference.batch import answer_together
 from loralab_core.inference.generate import Answer, prompt_ids
 from loralab_core.inference.sampling import Sampler, nucleus
+from loralab_core.inference.stopping import StopStrings
 from loralab_core.lora import LoadedModel
 from loralab_core.wire.messages import Sampling
 
@@ -97,3 +102,63 @@ def test_top_k_and_top_p_leave_the_most_likely() -> None:
     assert {top_k.draw(logits) for _ in range(200)} == {1, 3}
     assert torch.isfinite(nucleus(logits, 0.7)).tolist() == [False, True, False, True]
     assert torch.isfinite(nucleus(logits, 0.01)).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("penalty", (1.3, 0.8))
+def test_repetition_is_discouraged_as_in_the_reference(penalty: float) -> None:
+    logits = torch.randn(50, generator=torch.Generator().manual_seed(1))
+    read = [3, 7, 7, 12]
+    expected = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([read]), logits[None])[0]
+    sampler = Sampler(Sampling(repetition_penalty=penalty), read)
+    assert torch.equal(sampler._penalised(logits), expected)
+    drawn = sampler.draw(logits)
+    assert drawn == int(expected.argmax())
+    again = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([[*read, drawn]]), logits[None])[0]
+    assert torch.equal(sampler._penalised(logits), again), "what was drawn counts too"
+
+
+def test_min_p_leaves_what_the_reference_leaves() -> None:
+    logits = torch.randn(50, generator=torch.Generator().manual_seed(2))
+    left = torch.isfinite(MinPLogitsWarper(0.3)(torch.tensor([[0]]), logits[None])[0]).nonzero().flatten().tolist()
+    sampler = Sampler(Sampling(temperature=1.0, min_p=0.3))
+    assert {sampler.draw(logits) for _ in range(3000)} == set(left) and 1 < len(left) < 20
+
+
+def test_a_stop_ends_the_answer_wherever_tokens_end(lm: LoadedModel) -> None:
+    whole = answer(lm, max_new_tokens=60).text
+    stop = whole[50:58]
+    made = answer(lm, max_new_tokens=60, stop=(stop, "never said"))
+    assert made.finish == "stop" and made.text == whole[: whole.index(stop)]
+    assert "".join(made.pieces_seen) == made.text and len(made.tokens) < 60  # type: ignore[attr-defined]
+
+
+@given(st.text("abc", max_size=30), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.data())
+def test_stops_cut_the_text_however_it_comes_in_pieces(text: str, stops: list[str], data: st.DataObject) -> None:
+    found = StopStrings(stops)
+    shown, rest = "", text
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        shown += found.push(rest[:size])
+        assert text.startswith(shown)
+        rest = rest[size:]
+    shown += found.flush()
+    ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
+    assert found.found == bool(ends)
+    if not ends:
+        assert shown == text
+    else:  # the stop that is complete first decides; of several complete together, the one that began first
+        last = next(end for end in range(len(text) + 1) if any(stop in text[:end] for stop in stops))
+        assert len(shown) <= last and not any(stop in shown for stop in stops)
+
+
+def test_prompts_answered_together_say_what_each_says_alone(lm: LoadedModel) -> None:
+    prompts = ["Once upon a time, there was a little", "The", "Tom and Sam went to the park. They saw a big dog"]
+    ids = [prompt_ids(lm, prompt=prompt) for prompt in prompts]
+    for how in ({}, {"temperature": 1.0, "seed": 5, "top_p": 0.9}, {"repetition_penalty": 1.2, "stop": (".",)}):
+        sampling = Sampling(max_new_tokens=40, **how)  # type: ignore[arg-type]
+        alone = []
+        for each in ids:
+            made = Answer(lm, each, sampling)
+            alone.append("".join(made.pieces()))
+        assert answer_together(lm, ids, sampling) == alone
+    assert answer_together(lm, [], Sampling()) == []
