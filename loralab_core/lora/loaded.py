@@ -17,6 +17,7 @@ from loralab_core.lora.peft_files import load_adapter
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import Progress, load_decoder
 from loralab_core.text.tokenizer import Tokenizer
+from loralab_core.text.tokenizer_files import has_tokenizer
 
 DEFAULT_WINDOW = 512
 
@@ -75,7 +76,9 @@ class LoadedModel:
     def text(self) -> Tokenizer:
         """The tokenizer. Raises BadInput where the model directory has none."""
         if self.tokenizer is None:
-            raise BadInput(f"{self.directory} has no tokenizer.json; copy the tokenizer files into the directory")
+            raise BadInput(
+                f"{self.directory} has no tokenizer.json or tokenizer.model; copy the tokenizer files into the directory"
+            )
         return self.tokenizer
 
 
@@ -85,6 +88,6 @@ def load(model: str | Path, base: str = "auto", device: str = "auto", progress: 
     config = read_config(directory)
     where = torch.device(resolve_device(device))
     precision = resolve_base(base, str(where), parameter_count(config))
-    tokenizer = Tokenizer.load(directory) if (directory / "tokenizer.json").is_file() else None
+    tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
     decoder = load_decoder(directory, precision, where, progress)
     return LoadedModel(decoder, tokenizer, directory, precision, where)

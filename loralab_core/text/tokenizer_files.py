@@ -10,6 +10,7 @@ import msgspec
 from loralab_core.errors import BadInput, explain_os_error
 
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+SENTENCEPIECE = "tokenizer.model"
 _UNLIMITED = 10**18  # writers put 1e30 where a model has no limit
 
 
@@ -31,8 +32,8 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
     """Read everything the tokenizer needs from `directory`; BadInput names the file that is missing or broken."""
     if not directory.is_dir():
         raise BadInput(f"{directory} is not a directory; give the directory that holds the model's files")
-    vocabulary = _read_vocabulary(directory)
     config = _read_object(directory / "tokenizer_config.json")
+    vocabulary = _read_vocabulary(directory, config)
     mapped = _read_object(directory / "special_tokens_map.json")
     generation = _read_object(directory / "generation_config.json")
     model = _read_object(directory / "config.json")
@@ -53,7 +54,11 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
     )
 
 
-def _read_vocabulary(directory: Path) -> bytes:
+def has_tokenizer(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in ("tokenizer.json", SENTENCEPIECE))
+
+
+def _read_vocabulary(directory: Path, config: dict[str, Any]) -> bytes:
     path = directory / "tokenizer.json"
     try:
         return path.read_bytes()
@@ -61,11 +66,10 @@ def _read_vocabulary(directory: Path) -> bytes:
         pass
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
-    if (directory / "tokenizer.model").exists():
-        raise BadInput(
-            f"{directory} has only a SentencePiece tokenizer.model, which is not read yet; save a tokenizer.json "
-            "beside it (AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes one)"
-        )
+    if (directory / SENTENCEPIECE).exists():
+        from loralab_core.text.sentencepiece import tokenizer_json
+
+        return tokenizer_json(directory / SENTENCEPIECE, config, _read_object(directory / "added_tokens.json"))
     raise BadInput(f"{path} is missing; copy the tokenizer's files into the model's directory")
 
 
