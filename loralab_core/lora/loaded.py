@@ -77,7 +77,7 @@ class LoadedModel:
         """The tokenizer. Raises BadInput where the model directory has none."""
         if self.tokenizer is None:
             raise BadInput(
-                f"{self.directory} has no tokenizer.json or tokenizer.model; copy the tokenizer files into the directory"
+                f"{self.directory} has no tokenizer.json or tokenizer.model; copy the tokenizer into the directory"
             )
         return self.tokenizer
 

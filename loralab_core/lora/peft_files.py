@@ -100,13 +100,13 @@ def read_settings(directory: Path) -> LoraSettings:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{path} is not a valid PEFT LoRA configuration ({error!r})") from None
+    if (task := raw.get("task_type")) not in (None, "CAUSAL_LM"):
+        raise BadInput(f"{path}: this adapter is for the task {task}, only CAUSAL_LM adapters can be opened")
     kind = raw.get("peft_type")
     if kind != "LORA" or raw.get("use_dora") or raw.get("bias", "none") != "none" or raw.get("modules_to_save"):
         what = "DoRA" if raw.get("use_dora") else "bias" if raw.get("bias", "none") != "none" else kind
         what = "modules_to_save" if raw.get("modules_to_save") else what
         raise BadInput(f"{path}: adapters of kind {what} cannot be opened, only plain LoRA")
-    if (task := raw.get("task_type")) not in (None, "CAUSAL_LM"):
-        raise BadInput(f"{path}: this adapter is for the task {task}, only CAUSAL_LM adapters can be opened")
     return LoraSettings(
         rank=rank,
         alpha=alpha,

@@ -9,10 +9,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from loralab_core.architecture.families import parse_config
 from loralab_core.errors import BadInput
 from loralab_core.lora import LoadedModel, create_adapter, load, load_adapter, save_adapter
 from loralab_core.models.decoder import Decoder
 from tests.models.checkpoints import llama, logit_error, save
+from tests.models.families import saved
 
 IDS = torch.arange(2 * 40).view(2, 40) % 97
 
@@ -71,19 +73,73 @@ def test_writing_what_was_read_changes_nothing(lm: LoadedModel, tmp_path: Path) 
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_a_real_tinyllama_adapter_finds_a_place_for_every_tensor(fixtures_dir: Path) -> None:
-    """The base weights are not here; the shapes are, on a model built from its configuration without memory."""
-    from loralab_core.architecture.families import parse_config
+GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_head": 12, "n_layer": 12}
+REAL = {  # adapter → the configuration it was made on, what it targets, its scale
+    "tinyllama-r4-emotion": ("TinyLlama-1.1B-Chat-v1.0.json", {"q_proj", "v_proj"}, 8 / 4),
+    "qwen2.5-0.5b-r8": ("Qwen2.5-0.5B-Instruct.json", {"q_proj", "v_proj"}, 16 / 8),
+    "gemma3-270m-logo-r4": ("gemma-3-270m-it.json", {"q_proj", "v_proj"}, 4 / 4),
+    "gpt2-r8-c_attn": (GPT2, {"c_attn"}, 16 / 8),
+}
 
-    raw = json.loads((fixtures_dir / "configs" / "TinyLlama-1.1B-Chat-v1.0.json").read_text())
+
+def shape_of(fixtures: Path, name: str) -> Decoder:
+    """The base weights are not here; the shapes are, on a model built from its configuration without memory."""
+    source = REAL[name][0]
+    raw = json.loads((fixtures / "configs" / source).read_text()) if isinstance(source, str) else source
     with torch.device("meta"):
-        model = Decoder(parse_config(raw, "config.json"))
-    directory = fixtures_dir / "adapters" / "tinyllama-r4-emotion"
+        return Decoder(parse_config(raw, "config.json"))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_adapter_finds_a_place_for_every_tensor(name: str, fixtures_dir: Path) -> None:
+    _, targets, scale = REAL[name]
+    directory = fixtures_dir / "adapters" / name
     tensors = load_file(directory / "adapter_model.safetensors")
-    adapter = load_adapter(model, directory)
+    adapter = load_adapter(shape_of(fixtures_dir, name), directory)
     assert 2 * len(adapter.layers) == len(tensors)
-    assert {path.rpartition(".")[2] for path in adapter.layers} == {"q_proj", "v_proj"}
-    assert all(lora.scale == 8 / 4 for lora in adapter.layers.values())
+    assert {path.rpartition(".")[2] for path in adapter.layers} == targets
+    assert all(lora.scale == scale for lora in adapter.layers.values())
+
+
+def test_a_config_that_states_fan_in_fan_out_wrongly_changes_nothing(fixtures_dir: Path, tmp_path: Path) -> None:
+    """It says how the base stores its weights, which we know; A and B are [rank, in] and [out, rank] either way."""
+    base = tmp_path / "base"
+    saved("gpt2", 0, base)
+    lm = load(base, "fp32", "cpu")
+    adapter = create_adapter(lm.model, rank=4, alpha=8)
+    shake(adapter)
+    save_adapter(adapter, tmp_path / "adapter", "base", lm.model.config.transposed)
+    config = tmp_path / "adapter" / "adapter_config.json"
+    raw = json.loads(config.read_text())
+    assert raw["fan_in_fan_out"] is True, "as PEFT states it for these weights"
+    with torch.no_grad():
+        expected = PeftModel.from_pretrained(theirs(base), tmp_path / "adapter")(IDS).logits
+        config.write_text(json.dumps(raw | {"fan_in_fan_out": False}))
+        with lm.using(load_adapter(lm.model, tmp_path / "adapter")):
+            assert logit_error(lm.model(IDS), expected) < 1e-5
+
+
+def test_an_adapter_for_classification_is_refused_by_name(adapter: Path, lm: LoadedModel) -> None:
+    config = adapter / "adapter_config.json"
+    raw = json.loads(config.read_text())
+    config.write_text(json.dumps(raw | {"task_type": "SEQ_CLS", "modules_to_save": ["classifier", "score"]}))
+    refused(lm, adapter, "SEQ_CLS", "CAUSAL_LM")
+
+
+@pytest.mark.parametrize("family", ("qwen3_moe", "mixtral"))
+@pytest.mark.parametrize("targets", ("all", "gate_up_proj", "down_proj", "attention"))
+def test_adapters_on_experts_are_in_peft_s_layout(family: str, targets: str, tmp_path: Path) -> None:
+    base, _ = saved(family, 0, tmp_path / "base")
+    lm = load(base, "fp32", "cpu")
+    adapter = create_adapter(lm.model, rank=4, alpha=8, targets=targets, dropout=0.1)
+    shake(adapter)
+    save_adapter(adapter, tmp_path / "adapter", "base")
+    opened = PeftModel.from_pretrained(theirs(base), tmp_path / "adapter").eval()
+    with torch.no_grad():
+        expected = opened(IDS).logits
+        for ours in (adapter, load_adapter(lm.model, tmp_path / "adapter")):
+            with lm.using(ours):
+                assert logit_error(lm.model(IDS), expected) < 1e-5
 
 
 @pytest.fixture
