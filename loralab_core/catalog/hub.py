@@ -1,44 +1,35 @@
 """From what a user calls a model (a directory, "pocket", a Hub id, a Hub address) to a directory with its files."""
 
+import json
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from loralab_core.catalog.bar import Bar
+from loralab_core.catalog.download import Progress, fetch
+from loralab_core.catalog.hub_cache import INDEX, CachedRepository, cached_model, shard_names
+from loralab_core.catalog.hub_errors import explained
 from loralab_core.catalog.pocket import NAME, POCKET
-from loralab_core.errors import BadInput, LoraLabError, first_line
+from loralab_core.catalog.reference import HubReference, hub_reference
+from loralab_core.catalog.repository import HubFile, Repository, look_up, refuse_unusable
+from loralab_core.errors import BadInput
 from loralab_core.paths import expand_user
 
-FILES = (
-    "config.json",
-    "generation_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-)
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_ADDRESS = re.compile(r"(?:https?://huggingface\.co/|hf://)([\w.-]+/[\w.-]+)/?(?:tree/main/?)?")
+Check = Callable[[dict[str, Any], str], object]
+"""`check(config, source)` raises BadInput for a parsed config.json that cannot be opened; architecture knows which."""
 
 
-def hub_id(text: str) -> str | None:
-    """The Hub id that `text` is or holds; None for anything else, and wherever such a path exists here."""
-    if os.path.exists(text):
-        return None
-    if match := _ADDRESS.fullmatch(text):
-        return match[1]
-    return text if _HUB_ID.fullmatch(text) else None
-
-
-def resolve_model(text: str, progress: Callable[[int, int, str], None] | None = None) -> Path:
+def resolve_model(
+    text: str, check: Check | None = None, progress: Progress | None = None, *, weights: bool = True
+) -> Path:
     """The model's directory, downloaded first if `text` names a Hub model that is not in the cache yet.
 
-    `progress(done, total, what)` counts bytes; without it the download shows bars of its own on stderr.
-    The word "pocket" is the model that comes with LoRA Lab, unless a directory here is called so.
-    Raises BadInput for what does not exist or is closed to this user, LoraLabError when the network fails.
+    The word "pocket" is the model that comes with LoRA Lab, unless a directory here is called so. `check` looks at
+    the configuration before anything large is downloaded, `progress(done, total, what)` counts bytes; without it a
+    bar is shown on stderr. `weights=False` is enough for a tokenizer.
+    Raises BadInput for what does not exist, is closed to this user or can never be opened here, LoraLabError when
+    the network fails or the disk is too small.
     """
     if text.startswith("~"):
         text = str(expand_user(text))
@@ -46,50 +37,64 @@ def resolve_model(text: str, progress: Callable[[int, int, str], None] | None = 
         return Path(text).resolve()
     if text == NAME:
         return POCKET
-    if (repository := hub_id(text)) is None:
+    if (reference := hub_reference(text)) is None:
         raise BadInput(f"{text} is neither a directory, nor a Hub id such as owner/name, nor the word {NAME}")
-    return _download(repository, progress)
+    return download(reference, check, progress, weights)
 
 
-def _download(repository: str, progress: Callable[[int, int, str], None] | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+def download(
+    reference: HubReference, check: Check | None = None, progress: Progress | None = None, weights: bool = True
+) -> Path:
+    """Bring the cache up to the Hub's state, or be content with the cache where the Hub does not answer."""
+    cached = cached_model(reference, weights)
+    if cached is not None and reference.revision == cached.name:  # a commit never changes
+        return cached
+    with explained(reference):
+        try:
+            repository = look_up(reference)
+        except Exception:
+            if cached is not None:
+                return cached
+            raise
+        refuse_unusable(repository)
+        with Bar() as bar:
+            return _bring(repository, check, progress or bar, weights)
 
-    bar = _reporting_bar(progress, repository) if progress else None
+
+def _bring(repository: Repository, check: Check | None, progress: Progress, weights: bool) -> Path:
+    """Small files first: they say what else is needed, and whether it can be opened."""
+    snapshot = fetch(repository, [repository.files["config.json"]], _silent)
+    if check:
+        check(read_config_json(snapshot / "config.json"), f"{repository.id}/config.json")
+    small = repository.small_files()
+    fetch(repository, small, _silent if weights else progress)
+    if weights:
+        fetch(repository, [*small, *weight_files(repository, snapshot)], progress)
+    cache = CachedRepository(repository.id)
+    if weights or cache.commit(repository.revision) is None:  # else offline use would lose a whole older one
+        cache.note_commit(repository.revision, repository.commit)
+    return snapshot
+
+
+def weight_files(repository: Repository, snapshot: Path) -> list[HubFile]:
+    """Those the index lists, if the snapshot has one by now. BadInput where the two do not fit."""
+    index = snapshot / INDEX
+    if not index.is_file():
+        return repository.likely_weights()
     try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES), tqdm_class=bar))
-    except LoraLabError:  # `progress` ends the download so
-        raise
-    except GatedRepoError:
-        raise BadInput(
-            f"{repository} needs its licence accepted on its Hub page, then `hf auth login` with your token"
-        ) from None
-    except RepositoryNotFoundError:
-        raise BadInput(f"the Hub has no model {repository}, or it is private (then `hf auth login`)") from None
-    except LocalEntryNotFoundError:
-        raise LoraLabError(
-            f"{repository} is not in the local cache and the Hub cannot be reached; give a model directory instead"
-        ) from None
-    except Exception as error:  # also those of the HTTP client, another one in each generation of the Hub's library
-        raise LoraLabError(f"downloading {repository} failed: {first_line(error)}; try again") from error
+        return repository.weights(shard_names(index))
+    except ValueError as error:
+        raise BadInput(f"{repository.id} cannot be used: {error}") from None
 
 
-def _reporting_bar(progress: Callable[[int, int, str], None], repository: str) -> type[Any]:
-    """A progress bar that shows nothing and reports the bytes of all files together."""
-    from tqdm.auto import tqdm
+def read_config_json(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise BadInput(f"{path} is not a JSON object, so this is not a Transformers model; use another")
+    return config
 
-    class Bar(tqdm):  # type: ignore[misc]
-        def __init__(self, *args: Any, **how: Any):
-            super().__init__(*args, **{**how, "file": open(os.devnull, "w")})  # noqa: SIM115 (closed with the bar)
 
-        def update(self, n: float | None = 1) -> bool | None:
-            shown: bool | None = super().update(n)
-            if self.unit == "B":
-                progress(int(self.n), int(self.total or 0), f"downloading {repository}")
-            return shown
-
-        def close(self) -> None:
-            super().close()
-            self.fp.close()
-
-    return Bar
+def _silent(done: int, total: int, what: str) -> None: ...

@@ -1,4 +1,4 @@
-"""The models this version was checked with, from models.toml."""
+"""The models people pick, from models.toml."""
 
 import tomllib
 from importlib import resources
@@ -9,10 +9,17 @@ import msgspec
 class CatalogModel(msgspec.Struct, frozen=True):
     id: str  # on the Hub
     parameters: int
-    bytes: int  # of the weights
-    licence: str
+    licence: str  # as its card calls it
     context: int  # tokens
     about: str
+    bytes: int | None = None  # of the weights; None: not looked up yet
+    gated: bool = False  # its licence has to be accepted on the Hub first
+    verified: bool = False  # `loralab models verify` found all of this on the Hub
+
+    @property
+    def weight_bytes(self) -> int:
+        """Two a parameter, as all of these store them, until they are looked up."""
+        return self.bytes or 2 * self.parameters
 
 
 def catalog_models() -> list[CatalogModel]:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not 0 <= args.val < 1:
         raise BadInput(f"--val {args.val:g} does not fit: it must be at least 0 and below 1")
-    tokenizer = Tokenizer.load(resolve_model(args.model))
+    tokenizer = Tokenizer.load(resolve_model(args.model, weights=False))
     corpus = prepare(
         args.corpus,
         tokenizer,

@@ -18,9 +18,10 @@ from loralab_core.wire.registry import find_by_pid
 
 def local_model(model: str) -> Path:
     """The directory of `model`, downloaded with a progress bar if it is a Hub id that is not here yet."""
+    from loralab_core.architecture.families import parse_config
     from loralab_core.catalog.hub import resolve_model
 
-    return resolve_model(model)
+    return resolve_model(model, parse_config)
 
 
 def settle(config: TrainConfig) -> TrainConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from loralab_core.architecture.counts import parameter_count
-from loralab_core.architecture.families import read_config
+from loralab_core.architecture.families import parse_config, read_config
 from loralab_core.catalog.hub import resolve_model
 from loralab_core.errors import BadInput
 from loralab_core.hardware.devices import resolve_base, resolve_device
@@ -84,7 +84,7 @@ class LoadedModel:
 
 def load(model: str | Path, base: str = "auto", device: str = "auto", progress: Progress | None = None) -> LoadedModel:
     """Open a model directory or Hub id. `base`: auto, fp32 or bf16. Raises BadInput for what cannot be opened."""
-    directory = resolve_model(str(model))
+    directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = torch.device(resolve_device(device))
     precision = resolve_base(base, str(where), parameter_count(config))

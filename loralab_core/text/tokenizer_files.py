@@ -58,6 +58,11 @@ def has_tokenizer(directory: Path) -> bool:
     return any((directory / name).is_file() for name in ("tokenizer.json", SENTENCEPIECE))
 
 
+def has_chat_template(directory: Path) -> bool:
+    """BadInput where one of the files that could hold it is broken."""
+    return bool(_templates(directory, _read_object(directory / "tokenizer_config.json")))
+
+
 def _read_vocabulary(directory: Path, config: dict[str, Any]) -> bytes:
     path = directory / "tokenizer.json"
     try:

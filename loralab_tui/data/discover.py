@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from loralab_core.catalog.hub import hub_id
+from loralab_core.catalog.hub_cache import cached_models
 from loralab_core.catalog.models import catalog_models
 from loralab_core.catalog.pocket import NAME, POCKET
+from loralab_core.catalog.reference import hub_reference
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.paths import expand_user, home
 from loralab_core.text.corpus_files import expand, total_bytes
@@ -37,7 +38,7 @@ def models(extra: Path | None = None) -> list[FoundModel]:
     found += _below(extra, str(extra), DEPTH) if extra else ()
     found += _below(home() / "models", "LORALAB_HOME", DEPTH)
     found += _cached()
-    found += (FoundModel(model.id, model.id, model.bytes, "to download") for model in catalog_models())
+    found += (FoundModel(model.id, model.id, model.weight_bytes, "to download") for model in catalog_models())
     return list({model.reference: model for model in reversed(found)}.values())[::-1]
 
 
@@ -61,23 +62,9 @@ def _weights(directory: Path) -> int:
     return sum(os.path.getsize(file) for file in directory.glob("*.safetensors") if os.path.isfile(file))
 
 
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps downloads, by the same variables."""
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(os.path.expanduser(cache))
-    base = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expanduser(base)) / "hub"
-
-
 def _cached() -> Iterator[FoundModel]:
-    try:
-        snapshots = sorted(hub_cache().glob("models--*/snapshots/*/config.json"))
-    except OSError:
-        return
-    for config in snapshots:
-        name = config.parents[2].name.removeprefix("models--").replace("--", "/")
-        if weights := _weights(config.parent):
-            yield FoundModel(name, name, weights, "Hugging Face cache")
+    for name, snapshot in cached_models():
+        yield FoundModel(name, name, _weights(snapshot), "Hugging Face cache")
 
 
 def here() -> Path:
@@ -104,10 +91,10 @@ def check_model(text: str) -> str:
         return os.path.realpath(os.path.dirname(path))
     if text.strip().lower() == NAME:
         return str(POCKET)
-    identifier = None if text.startswith((".", "/", "~")) else hub_id(text)
-    if identifier is None:
+    reference = None if text.startswith((".", "/", "~")) else hub_reference(text)
+    if reference is None:
         raise BadInput(f"{text} is neither a directory here nor an id like owner/name")
-    return identifier
+    return str(reference)
 
 
 def look_at(*places: str) -> Corpus:

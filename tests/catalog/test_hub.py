@@ -1,26 +1,231 @@
-"""Downloads that go wrong: whatever the Hub and the line to it do, the user gets one sentence."""
+"""Downloads from a Hub on this computer: what comes, what does not, and what is said when it goes wrong."""
 
-import os
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loralab_core.errors import first_line
+from tests.catalog.hub_server import (
+    COMMIT,
+    ID,
+    SMALL,
+    TOKEN,
+    Hub,
+    environment,
+    etag,
+    loralab,
+    model_files,
+    weights,
+)
 
-DOWNLOAD = """
-from loralab_core.catalog.hub import resolve_model
-from loralab_core.errors import LoraLabError
-try:
-    resolve_model("owner/name")
-except LoraLabError as error:
-    print(error)
-"""
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as running:
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "hugging face"
+
+
+def pull(hub: Hub, cache: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return loralab(cache, hub.address, "models", "pull", ID, *more, **variables)
+
+
+def test_only_what_is_needed_comes_and_the_place_is_printed(hub: Hub, cache: Path) -> None:
+    done = pull(hub, cache)
+    assert done.returncode == 0, done.stderr
+    place = Path(done.stdout.removesuffix("\n"))
+    assert {file.name: file.read_bytes() for file in place.iterdir()} == SMALL | {"model.safetensors": weights()}
+    assert f"downloading {ID}: 100%" in done.stderr
+
+
+def test_the_cache_is_the_one_of_hugging_face(hub: Hub, cache: Path) -> None:
+    place = pull(hub, cache).stdout.strip()
+    asks = f"from huggingface_hub import snapshot_download; print(snapshot_download({ID!r}, allow_patterns='*.json'))"
+    offline = environment(cache, hub.address, HF_HUB_OFFLINE="1")
+    found = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, env=offline, check=True)
+    assert found.stdout.strip() == place
+
+
+def test_what_is_here_is_not_downloaded_again(hub: Hub, cache: Path) -> None:
+    first = pull(hub, cache)
+    hub.asked.clear()
+    again = pull(hub, cache)
+    assert again.stdout == first.stdout
+    assert [one.path for one in hub.asked] == [f"/api/models/{ID}"]
+
+
+def test_shards_are_those_of_the_index(hub: Hub, cache: Path) -> None:
+    shards = {f"part-{number}.safetensors": bytes([number]) * 1000 for number in (1, 2)}
+    index = b'{"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}'
+    hub.files = SMALL | shards | {"model.safetensors.index.json": index, "part-3.safetensors": b"of another layout"}
+    hub.files["model-00001-of-00001.safetensors"] = b""
+    place = Path(pull(hub, cache).stdout.strip())
+    assert {file.name for file in place.glob("*.safetensors")} == set(shards)
+
+
+@pytest.mark.parametrize("cuts", [[100_000], [70_000, 70_000, 70_000]])
+def test_a_cut_line_is_taken_up_where_it_broke(hub: Hub, cache: Path, cuts: list[int]) -> None:
+    hub.cuts = list(cuts)
+    place = Path(pull(hub, cache).stdout.strip())
+    assert (place / "model.safetensors").read_bytes() == weights()
+    ranges = [one.headers.get("range") for one in hub.gets("model.safetensors")]
+    assert ranges[0] is None and len(ranges) == len(cuts) + 1
+    starts = [int(asked.removeprefix("bytes=").removesuffix("-")) for asked in ranges[1:] if asked]
+    assert starts == sorted(starts) and 0 < starts[0] <= cuts[0]
+
+
+def test_a_hub_that_knows_no_ranges_sends_all_again(hub: Hub, cache: Path) -> None:
+    hub.cuts, hub.ignores_range = [100_000], True
+    place = Path(pull(hub, cache).stdout.strip())
+    assert (place / "model.safetensors").read_bytes() == weights()
+
+
+def test_a_killed_download_goes_on_in_the_next_program(hub: Hub, cache: Path) -> None:
+    blobs = cache / "hub" / "models--owner--name" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{etag(weights())}.incomplete").write_bytes(weights()[:123_456])
+    place = Path(pull(hub, cache).stdout.strip())
+    assert [one.headers.get("range") for one in hub.gets("model.safetensors")] == ["bytes=123456-"]
+    assert (place / "model.safetensors").read_bytes() == weights()
+
+
+def test_ctrl_c_ends_it_and_keeps_what_arrived(hub: Hub, cache: Path) -> None:
+    hub.files = model_files(50_000_000)
+    command = [sys.executable, "-m", "loralab_core.cli.main", "models", "pull", ID]
+    with subprocess.Popen(command, env=environment(cache, hub.address), stderr=subprocess.DEVNULL) as running:
+        partial = cache / "hub/models--owner--name/blobs" / f"{etag(weights(50_000_000))}.incomplete"
+        deadline = time.monotonic() + 30
+        while not (partial.exists() and partial.stat().st_size):
+            assert running.poll() is None and time.monotonic() < deadline
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+    kept = partial.read_bytes()
+    assert kept and weights(50_000_000).startswith(kept)
+    assert pull(hub, cache).returncode == 0
+    assert hub.gets("model.safetensors")[-1].headers["range"] == f"bytes={len(kept)}-"
+
+
+@pytest.mark.parametrize("said", [{"sha256": "0" * 64}, {"size": 300_001}, {"size": 100_000}])
+def test_a_wrong_checksum_or_size_is_not_kept(hub: Hub, cache: Path, said: dict[str, object]) -> None:
+    hub.listed["model.safetensors"] = said
+    done = pull(hub, cache)
+    assert done.returncode == 1 and "arrived damaged" in done.stderr and not done.stdout
+    assert not list(cache.rglob("*.incomplete")) and not list(cache.rglob("model.safetensors"))
+
+
+def test_a_model_larger_than_the_disk_is_refused_before_its_weights_come(hub: Hub, cache: Path) -> None:
+    hub.listed["model.safetensors"] = {"size": 10**18}
+    done = pull(hub, cache)
+    assert done.returncode == 1 and "GB free; make room" in done.stderr
+    assert not hub.gets("model.safetensors")
+
+
+def test_the_token_goes_to_the_hub_as_a_header_and_nowhere_else(hub: Hub, cache: Path, home: Path) -> None:
+    with Hub() as other:
+        hub.redirect = other.address
+        done = pull(hub, cache, HF_TOKEN=TOKEN)
+        assert done.returncode == 0, done.stderr
+        assert {one.headers.get("authorization") for one in hub.asked} == {f"Bearer {TOKEN}"}
+        assert other.asked and not any("authorization" in one.headers for one in other.asked)
+    assert not any(TOKEN in one.path for one in hub.asked)
+    assert TOKEN not in done.stdout + done.stderr
+    assert not any(TOKEN.encode() in file.read_bytes() for root in (cache, home) for file in root.rglob("*.*") if
+                   file.is_file())  # fmt: skip
+
+
+def test_a_redirect_goes_on_where_the_line_broke(hub: Hub, cache: Path) -> None:
+    with Hub(cuts=[100_000]) as other:
+        hub.redirect = other.address
+        place = Path(pull(hub, cache).stdout.strip())
+        assert (place / "model.safetensors").read_bytes() == weights()
+        assert "range" in other.asked[-1].headers
+
+
+def test_a_token_that_cannot_be_sent_is_not_shown(hub: Hub, cache: Path) -> None:
+    done = pull(hub, cache, HF_TOKEN="ungewöhnlich-geheim")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "geheim" not in done.stderr
+
+
+INVALID = {"X-Error-Message": "Invalid credentials in Authorization header"}
+REFUSALS = [
+    ("api", 401, {}, "no model owner/name, or it is private (then `hf auth login`", 2),
+    ("api", 401, INVALID, "does not take your token", 2),
+    ("api", 403, {"X-Error-Message": "Forbidden"}, "your token gives no access to owner/name", 2),
+    ("api", 404, {"X-Error-Code": "RepoNotFound"}, "the Hub has no model owner/name", 2),
+    ("api", 429, {"Retry-After": "7"}, "too many requests, try again in 7 s", 1),
+    ("api", 503, {}, "downloading owner/name failed: ", 1),
+    ("config.json", 403, {"X-Error-Code": "GatedRepo"}, "needs its licence accepted", 2),
+    ("config.json", 401, {"X-Error-Code": "GatedRepo"}, "`hf auth login` with your token", 2),
+    ("model.safetensors", 429, {"Retry-After": "7"}, "what has arrived is kept", 1),
+    ("model.safetensors", 404, {"X-Error-Code": "EntryNotFound"}, "owner/name changed on the Hub", 1),
+]
+
+
+@pytest.mark.parametrize(("where", "status", "headers", "sentence", "code"), REFUSALS)
+def test_what_the_hub_refuses_is_a_sentence(
+    hub: Hub, cache: Path, where: str, status: int, headers: dict[str, str], sentence: str, code: int
+) -> None:
+    hub.refuses[where] = (status, headers)
+    done = pull(hub, cache)
+    assert sentence in done.stderr and done.returncode == code and not done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gated_model_with_a_token_names_the_account(hub: Hub, cache: Path) -> None:
+    hub.refuses["config.json"] = (403, {"X-Error-Code": "GatedRepo"})
+    done = pull(hub, cache, HF_TOKEN=TOKEN)
+    assert "with the account your token belongs to" in done.stderr and TOKEN not in done.stderr
+
+
+def test_a_revision_is_another_snapshot(hub: Hub, cache: Path) -> None:
+    hub.branches["v1/old"] = "d" * 40
+    place = pull(hub, cache, "--revision", "v1/old").stdout.strip()
+    assert place.endswith("d" * 40) and pull(hub, cache).stdout.strip().endswith(COMMIT)
+    assert pull(hub, cache, "--revision", "v1/old", HF_HUB_OFFLINE="1").stdout.strip() == place
+
+
+def test_an_unknown_revision_is_said(hub: Hub, cache: Path) -> None:
+    done = pull(hub, cache, "--revision", "nope")
+    assert done.returncode == 2 and "has no revision nope" in done.stderr
+
+
+@pytest.mark.parametrize("offline", [{"HF_HUB_OFFLINE": "1"}, {}], ids=["switched off", "no network"])
+def test_without_the_hub_the_cache_is_used_or_missed_in_a_sentence(
+    hub: Hub, cache: Path, offline: dict[str, str]
+) -> None:
+    place, nowhere = pull(hub, cache).stdout, "http://127.0.0.1:9"  # nobody listens there
+    pull_again = ("models", "pull", ID)
+    assert loralab(cache, nowhere, *pull_again, **offline).stdout == place
+    missed = loralab(cache.with_name("empty"), nowhere, *pull_again, **offline)
+    assert missed.returncode == 1 and "is not in the local cache" in missed.stderr
+
+
+def test_half_a_download_is_no_model_offline(hub: Hub, cache: Path) -> None:
+    hub.refuses["model.safetensors"] = (429, {})
+    pull(hub, cache)
+    assert "is not in the local cache" in pull(hub, cache, HF_HUB_OFFLINE="1").stderr
+
+
+def test_an_update_that_failed_leaves_the_older_one_for_offline_use(hub: Hub, cache: Path) -> None:
+    place = pull(hub, cache).stdout
+    hub.branches["main"] = "e" * 40
+    hub.files = model_files(200_000)
+    hub.refuses["model.safetensors"] = (429, {})
+    assert pull(hub, cache).returncode == 1
+    assert pull(hub, cache, HF_HUB_OFFLINE="1").stdout == place
 
 
 def leave(line: socket.socket) -> None:
@@ -53,15 +258,9 @@ def dropping_hub(request: pytest.FixtureRequest) -> Iterator[str]:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_line_that_drops_is_one_sentence(dropping_hub: str, tmp_path: Path) -> None:
-    """In a process of its own: the Hub's address is read once, when its library is imported."""
-    hub = {"HF_ENDPOINT": dropping_hub, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", DOWNLOAD], capture_output=True, text=True, env=os.environ | hub, check=False
-    )
-    assert done.stdout.startswith("downloading owner/name failed: ") and done.stdout.endswith("; try again\n"), (
-        done.stderr
-    )
+def test_a_line_that_drops_is_one_sentence(dropping_hub: str, cache: Path) -> None:
+    done = loralab(cache, dropping_hub, "models", "pull", ID)
+    assert done.stderr.startswith("downloading owner/name failed: ") and done.stderr.endswith("; try again\n")
 
 
 @pytest.mark.parametrize(("said", "line"), [("", "ValueError"), ("\n", "ValueError"), ("a\nb", "a")])

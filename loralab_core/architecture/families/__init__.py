@@ -36,6 +36,11 @@ def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     """`raw` is the parsed config.json, `source` its path for error messages. Raises BadInput."""
     model_type = raw.get("model_type")
     family = families().get(model_type) if isinstance(model_type, str) else None
+    if family is None and raw.get("auto_map"):
+        raise BadInput(
+            f"{source}: architecture {model_type!r} runs on code of its own (auto_map), which is never executed here; "
+            "look for a copy in a supported architecture, often named -hf"
+        )
     if family is None:
         raise BadInput(
             f"{source}: architecture {model_type!r} is not supported (supported: {', '.join(sorted(families()))})"

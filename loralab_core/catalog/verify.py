@@ -1,0 +1,62 @@
+"""The catalogue compared with the Hub, entry by entry."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from loralab_core.catalog.download import fetch
+from loralab_core.catalog.hub import read_config_json, weight_files
+from loralab_core.catalog.hub_errors import explained
+from loralab_core.catalog.models import CatalogModel
+from loralab_core.catalog.reference import HubReference
+from loralab_core.catalog.repository import Repository, look_up, refuse_unusable
+from loralab_core.errors import LoraLabError
+
+ReadConfig = Callable[[dict[str, Any], str], tuple[int, int]]  # parameters, context; BadInput
+
+
+class Found(msgspec.Struct):
+    """What the Hub says; `differences` are sentences, none where the entry is right."""
+
+    id: str
+    bytes: int | None = None
+    licence: str | None = None
+    parameters: int | None = None
+    context: int | None = None
+    gated: bool | None = None
+    differences: list[str] = []
+
+
+def check_entry(model: CatalogModel, read: ReadConfig) -> Found:
+    """Look the entry up. A gated model whose licence this user has not accepted is only looked at from outside."""
+    found, reference = Found(model.id), HubReference(model.id)
+    try:
+        with explained(reference):
+            repository = look_up(reference)
+            refuse_unusable(repository)
+            found.licence, found.gated = repository.licence, repository.gated
+            found.bytes = sum(file.size for file in repository.likely_weights())
+            _read_files(repository, found, read)
+    except LoraLabError as error:
+        found.differences = [str(error)]
+    else:
+        found.differences = [*_differences(model, found)]
+    return found
+
+
+def _read_files(repository: Repository, found: Found, read: ReadConfig) -> None:
+    small = [file for file in repository.small_files() if file.name.endswith((".index.json", "config.json"))]
+    snapshot = fetch(repository, small, lambda done, total, what: None)
+    found.bytes = sum(file.size for file in weight_files(repository, snapshot))
+    raw = read_config_json(snapshot / "config.json")
+    found.parameters, found.context = read(raw, f"{repository.id}/config.json")
+
+
+def _differences(model: CatalogModel, found: Found) -> list[str]:
+    pairs = {name: (getattr(model, name), getattr(found, name)) for name in ("parameters", "context", "gated")}
+    pairs |= {"licence": (model.licence.lower(), (found.licence or "none").lower())}
+    if model.bytes is not None:
+        pairs |= {"bytes": (model.bytes, found.bytes)}
+    said = [f"{name} is {there}, not {ours}" for name, (ours, there) in pairs.items() if ours != there]
+    return said + ([] if model.bytes is not None else [f"bytes is {found.bytes}, not written down yet"])

@@ -1,0 +1,82 @@
+"""What `loralab models show` says of a model."""
+
+from typing import TYPE_CHECKING, Any
+
+from loralab_core.cli.terminal import size
+
+if TYPE_CHECKING:
+    from loralab_core.architecture.config import DecoderConfig
+    from loralab_core.catalog.inspection import Inspection
+
+TOKENS, RANK = 2048, 8  # of the answer and of the adapter whose memory is stated
+
+
+def facts_of(seen: "Inspection", asked: str) -> dict[str, Any]:
+    """BadInput for a model that can never be opened, with the reason."""
+    from loralab_core.architecture.counts import parameter_count
+    from loralab_core.architecture.families import read_config
+    from loralab_core.catalog.hub import read_config_json
+    from loralab_core.text.tokenizer_files import has_chat_template
+
+    config, raw = read_config(seen.directory), read_config_json(seen.directory / "config.json")
+    hub = seen.repository
+    return {
+        "model": asked,
+        "directory": str(seen.directory) if seen.on_disk else None,
+        "commit": hub.commit if hub else None,
+        "family": config.model_type,
+        "parameters": parameter_count(config),
+        "weight_bytes": seen.weight_bytes,
+        "dtype": raw.get("dtype") or raw.get("torch_dtype"),
+        "context": config.context,
+        "licence": hub.licence if hub else None,
+        "gated": hub.gated if hub else None,
+        "private": hub.private if hub else None,
+        "chat_template": has_chat_template(seen.directory),
+        "download": seen.download,
+        "download_bytes": sum(seen.download.values()),
+        **_memory(config),
+    }
+
+
+def _memory(config: "DecoderConfig") -> dict[str, Any]:
+    from loralab_core.architecture.counts import parameter_count
+    from loralab_core.hardware.devices import resolve_base, resolve_device, visible_gpus
+    from loralab_core.hardware.memory import find_memory
+    from loralab_core.planning.footprint import answer_bytes, train_bytes
+
+    device = resolve_device("auto")
+    base = resolve_base("auto", device, parameter_count(config))
+    index = int(device.partition(":")[2] or 0)
+    gpu = visible_gpus()[index] if device.startswith("cuda") else None
+    return {
+        "device": device,
+        "base": base,
+        "device_free_bytes": gpu.memory - gpu.memory_used if gpu else find_memory().available,
+        "answer_bytes_at_least": answer_bytes(config, base, min(TOKENS, config.context)),
+        "train_bytes_at_least": train_bytes(config, base, RANK),
+    }
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """Unknown facts are left out."""
+    gated = {True: "yes: accept its licence on its page of the Hub first", False: "no", None: None}[facts["gated"]]
+    free = f"{size(facts['device_free_bytes'])} free on {facts['device']}"
+    files = ", ".join(f"{name} ({size(count)})" for name, count in facts["download"].items())
+    rows = {
+        "model": facts["model"],
+        "directory": facts["directory"],
+        "commit": facts["commit"],
+        "family": facts["family"],
+        "parameters": f"{facts['parameters']:,}",
+        "weights": ", ".join(filter(None, [size(facts["weight_bytes"]), facts["dtype"]])),
+        "context": f"{facts['context']:,} tokens",
+        "licence": facts["licence"],
+        "gated": gated,
+        "private": "yes" if facts["private"] else None,
+        "chat": "has a chat template" if facts["chat_template"] else "no chat template: a model for texts",
+        "to answer": f"at least {size(facts['answer_bytes_at_least'])} in {facts['base']}, {TOKENS:,} tokens; {free}",
+        "to train": f"at least {size(facts['train_bytes_at_least'])} with rank {RANK}, and what a batch takes",
+        "to download": f"{size(facts['download_bytes'])}: {files}" if files else "nothing, it is all here",
+    }
+    return [f"{name:<12} {value}" for name, value in rows.items() if value is not None]
