@@ -1,4 +1,4 @@
-"""From what a user calls a model (a directory, "pocket", a Hub id, a Hub address) to a directory with its files."""
+"""From what a user calls a model (a directory, a GGUF file, "pocket", a Hub id or address) to where its files are."""
 
 import json
 import os
@@ -23,7 +23,7 @@ Check = Callable[[dict[str, Any], str], object]
 def resolve_model(
     text: str, check: Check | None = None, progress: Progress | None = None, *, weights: bool = True
 ) -> Path:
-    """The model's directory, downloaded first if `text` names a Hub model that is not in the cache yet.
+    """The model's directory or GGUF file, downloaded first if `text` names a Hub model that is not in the cache yet.
 
     The word "pocket" is the model that comes with LoRA Lab, unless a directory here is called so. `check` looks at
     the configuration before anything large is downloaded, `progress(done, total, what)` counts bytes; without it a
@@ -35,11 +35,22 @@ def resolve_model(
         text = str(expand_user(text))
     if os.path.isdir(text):
         return Path(text).resolve()
+    if os.path.isfile(text):
+        return _gguf_file(Path(text).absolute())
     if text == NAME:
         return POCKET
     if (reference := hub_reference(text)) is None:
-        raise BadInput(f"{text} is neither a directory, nor a Hub id such as owner/name, nor the word {NAME}")
+        raise BadInput(
+            f"{text} is neither a directory, nor a .gguf file, nor a Hub id such as owner/name, nor the word {NAME}"
+        )
     return download(reference, check, progress, weights)
+
+
+def _gguf_file(path: Path) -> Path:
+    """By its name: whether it is one inside is told where it is read."""
+    if path.suffix.lower() != ".gguf":
+        raise BadInput(f"{path} is a file; give the directory it lies in, or a .gguf file")
+    return path
 
 
 def download(

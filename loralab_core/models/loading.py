@@ -1,4 +1,4 @@
-"""Weights from a Hugging Face directory into a Decoder, one tensor at a time.
+"""Weights from a Hugging Face directory or a GGUF file into a Decoder, one tensor at a time.
 
 Safetensors files are memory-mapped, and each tensor is copied straight into its place in the wanted dtype, so peak
 memory is the result plus one tensor. Nothing is ever unpickled.
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from loralab_core.architecture.families import read_config
 from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.gguf import is_gguf
 from loralab_core.models.decoder import Decoder
+from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.naming import checkpoint_tensors
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
@@ -24,18 +26,18 @@ SAMPLES, BLOCK = 64, 1 << 15  # of a weight file, for its fingerprint
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def load_decoder(model_dir: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
-    """A frozen Decoder in `base` precision ("fp32" or "bf16") on `device`.
+def load_decoder(source: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
+    """A frozen Decoder in `base` precision ("fp32" or "bf16") on `device`. `source`: a model directory or GGUF file.
 
     Raises BadInput for a missing shard, a damaged file, and weights that do not match config.json.
     """
-    config = read_config(model_dir)
+    config = read_config(source)
     with torch.device("meta"):
         model = Decoder(config)
     _place(model, DTYPES[base], device)
     if config.tied_head:
         model.tie_head()  # each was given its own memory
-    fill_decoder(model, model_dir, progress)
+    fill_decoder(model, source, progress)
     return model.eval()
 
 
@@ -47,28 +49,33 @@ def _place(model: Decoder, dtype: torch.dtype, device: torch.device) -> None:
             module.register_parameter(name, torch.nn.Parameter(empty, requires_grad=False))
 
 
-def fill_decoder(model: Decoder, model_dir: Path, progress: Progress | None = None) -> None:
-    """Copy the weights in `model_dir` into a model of the same config. Raises as load_decoder does."""
-    wanted = checkpoint_tensors(model)
-    files = weight_files(model_dir)
-    total, done = sum(file.stat().st_size for file in files), 0
-    found: set[str] = set()
+def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None) -> None:
+    """Copy the weights of a directory or GGUF file into a model of the same config. Raises as load_decoder does."""
+    total, done = sum(file.stat().st_size for file in weight_files(source)), 0
     if progress:
         progress(0, total, "reading the model")
-    for file in files:
+    for size in copy_gguf(model, source) if is_gguf(source) else _copy_safetensors(model, source):
+        done += size
+        if progress:
+            progress(min(done, total), total, "reading the model")
+    if progress:
+        progress(total, total, "ready")
+
+
+def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
+    """Yields the bytes of each tensor."""
+    wanted = checkpoint_tensors(model)
+    found: set[str] = set()
+    for file in weight_files(model_dir):
         for name, tensor in read_tensors(file, wanted.__contains__):
             _copy(tensor, wanted[name], name, file)
             found.add(name)
-            done += tensor.numel() * tensor.element_size()
-            if progress:
-                progress(min(done, total), total, "reading the model")
+            yield tensor.numel() * tensor.element_size()
     if missing := sorted(set(wanted) - found):
         raise BadInput(
             f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "
             f"for instance {missing[0]}; download the model again"
         )
-    if progress:
-        progress(total, total, "ready")
 
 
 @torch.no_grad()
@@ -84,7 +91,12 @@ def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
 
 
 def weight_files(model_dir: Path) -> list[Path]:
-    """The safetensors files of a model, by the index where it is split. Raises BadInput when one is missing."""
+    """The safetensors files of a model, by the index where it is split, or the GGUF file that it is.
+
+    Raises BadInput when one is missing.
+    """
+    if is_gguf(model_dir):
+        return [model_dir]
     single, index = model_dir / "model.safetensors", model_dir / "model.safetensors.index.json"
     if single.is_file():
         return [single]
@@ -119,18 +131,18 @@ def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) 
         raise BadInput(explain_os_error(error, f"read {file}")) from None
 
 
-def fingerprint(model_dir: Path) -> str:
-    """Which weights these are, cheaply: sha256 hex of config.json and of samples of every file.
+def fingerprint(source: Path) -> str:
+    """Which weights these are, cheaply: sha256 hex of config.json, where there is one, and of samples of every file.
 
     Tuned weights have the size and the header of their base but differ nearly everywhere, so samples tell them apart.
     Raises BadInput when a file is not there.
     """
     try:
-        digest = hashlib.sha256((model_dir / "config.json").read_bytes())
-        for file in weight_files(model_dir):
+        digest = hashlib.sha256(b"" if is_gguf(source) else (source / "config.json").read_bytes())
+        for file in weight_files(source):
             _sample(file, digest.update)
     except OSError as error:
-        raise BadInput(explain_os_error(error, f"read the model in {model_dir}")) from None
+        raise BadInput(explain_os_error(error, f"read the model in {source}")) from None
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ protocol buffer); what it asks for that has no equal here is refused by name.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +49,7 @@ def tokenizer_json(path: Path, config: dict[str, Any], added: dict[str, Any]) ->
         raise BadInput(f"{path} is a SentencePiece model by words or characters, only unigram and BPE are known")
     backend = build(found)
     _add(backend, config, added)
-    _surround(backend, config)
+    surround(backend, config)
     return backend.to_str().encode()
 
 
@@ -64,8 +64,8 @@ def _add(backend: tokenizers.Tokenizer, config: dict[str, Any], added: dict[str,
         (backend.add_special_tokens if is_special else backend.add_tokens)([AddedToken(token["content"], **how)])
 
 
-def _surround(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> None:
-    """A BOS before every text, and no EOS behind it, unless the file says otherwise."""
+def surround(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> None:
+    """A BOS before every text, and no EOS behind it, unless `config` (tokenizer_config.json) says otherwise."""
     before, behind = (_special(backend, config, name, default) for name, default in (("bos", True), ("eos", False)))
     shape = " ".join([*(f"{token}:0" for token, _ in before), "$A:0", *(f"{token}:0" for token, _ in behind)])
     if before or behind:
@@ -80,7 +80,8 @@ def _special(backend: tokenizers.Tokenizer, config: dict[str, Any], name: str, d
     return [(text, number)] if number is not None and (default if wanted is None else wanted) else []
 
 
-def build(found: SentencePieceFile) -> tokenizers.Tokenizer:
+def build(found: SentencePieceFile, swallowing: Container[str] = ()) -> tokenizers.Tokenizer:
+    """`swallowing`: special tokens that take in the whitespace behind them."""
     backend = tokenizers.Tokenizer(_bpe(found) if found.model == BPE else _unigram(found))
     steps: list[Any] = [normalizers.Precompiled(found.charsmap)] if found.charsmap else []
     if found.dummy_prefix:
@@ -91,9 +92,11 @@ def build(found: SentencePieceFile) -> tokenizers.Tokenizer:
     undone: list[Any] = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     backend.decoder = decoders.Sequence([*undone, decoders.Strip(" ", 1, 0)] if found.dummy_prefix else undone)
     special = [piece.text for piece in found.pieces if piece.kind in (UNKNOWN, CONTROL)]
-    backend.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in special])
+    backend.add_special_tokens(
+        [AddedToken(text, normalized=False, special=True, rstrip=text in swallowing) for text in special]
+    )
     own = [piece.text for piece in found.pieces if piece.kind == USER_DEFINED]
-    backend.add_tokens([AddedToken(text, normalized=False, special=False) for text in own])
+    backend.add_tokens([AddedToken(text, normalized=False, special=False, rstrip=text in swallowing) for text in own])
     return backend
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.gguf import is_gguf, read_gguf
 
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 SENTENCEPIECE = "tokenizer.model"
@@ -29,7 +30,14 @@ class TokenizerFiles:
 
 
 def read_tokenizer_files(directory: Path) -> TokenizerFiles:
-    """Read everything the tokenizer needs from `directory`; BadInput names the file that is missing or broken."""
+    """Read everything the tokenizer needs from `directory`, or from a GGUF file.
+
+    BadInput names the file that is missing or broken.
+    """
+    if is_gguf(directory):
+        from loralab_core.text.gguf_tokenizer import gguf_tokenizer_files
+
+        return gguf_tokenizer_files(read_gguf(directory))
     if not directory.is_dir():
         raise BadInput(f"{directory} is not a directory; give the directory that holds the model's files")
     config = _read_object(directory / "tokenizer_config.json")
@@ -39,9 +47,7 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
     model = _read_object(directory / "config.json")
     special = _special_tokens(config, mapped)
     templates = _templates(directory, config)
-    digest = hashlib.sha256(vocabulary)
     ends = _ids(generation.get("eos_token_id")) or _ids(model.get("eos_token_id"))
-    digest.update(msgspec.json.encode([special, templates, ends], order="deterministic"))
     return TokenizerFiles(
         tokenizer_json=vocabulary,
         special=special,
@@ -50,11 +56,21 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
         bos_id=_first(_ids(generation.get("bos_token_id")) or _ids(model.get("bos_token_id"))),
         pad_id=_first(_ids(generation.get("pad_token_id")) or _ids(model.get("pad_token_id"))),
         model_max_length=_limit(config.get("model_max_length")),
-        fingerprint=digest.hexdigest(),
+        fingerprint=tokenizer_fingerprint(vocabulary, special, templates, ends),
     )
 
 
+def tokenizer_fingerprint(
+    vocabulary: bytes, special: dict[str, str], templates: dict[str, str], ends: tuple[int, ...]
+) -> str:
+    digest = hashlib.sha256(vocabulary)
+    digest.update(msgspec.json.encode([special, templates, ends], order="deterministic"))
+    return digest.hexdigest()
+
+
 def has_tokenizer(directory: Path) -> bool:
+    if is_gguf(directory):
+        return read_gguf(directory).metadata.get("tokenizer.ggml.model") not in (None, "none", "no_vocab")
     return any((directory / name).is_file() for name in ("tokenizer.json", SENTENCEPIECE))
 
 

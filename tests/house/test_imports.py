@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIGHT_ROOMS = ("runs", "hardware", "architecture", "text", "planning", "catalog", "wire")
+LIGHT_ROOMS = ("gguf", "runs", "hardware", "architecture", "text", "planning", "catalog", "wire")
 
 
 def modules_after(statements: str) -> set[str]:

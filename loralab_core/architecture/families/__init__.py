@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig, Rope
+from loralab_core.architecture.gguf_config import raw_config
 from loralab_core.errors import BadInput
+from loralab_core.gguf import is_gguf, read_gguf
 
 
 @cache
@@ -22,14 +24,26 @@ def families() -> dict[str, ModuleType]:
     return {model_type: module for module in modules for model_type in module.MODEL_TYPES}
 
 
-def read_config(model_dir: Path) -> DecoderConfig:
-    """Raises BadInput when config.json is missing, is not JSON, names an unknown architecture or lacks a field."""
-    path = model_dir / "config.json"
+def read_config(source: Path) -> DecoderConfig:
+    """Of a model directory or a GGUF file.
+
+    Raises BadInput when config.json is missing, is not JSON, names an unknown architecture or lacks a field.
+    """
+    if is_gguf(source):
+        return parse_config(raw_config(read_gguf(source)), str(source))
+    path = source / "config.json"
+    return parse_config(_read_json(_existing(path)), str(path))
+
+
+def _existing(path: Path) -> Path:
+    model_dir = path.parent
     if not model_dir.is_dir():
         raise BadInput(f"{model_dir} is not a directory; give a model directory or a Hub id such as owner/name")
     if not path.is_file():
+        if files := sorted(model_dir.glob("*.gguf")):
+            raise BadInput(f"{model_dir} has no config.json; give its GGUF file, for instance {files[0]}")
         raise BadInput(f"{model_dir} has no config.json, so it is not a Hugging Face model directory")
-    return parse_config(_read_json(path), str(path))
+    return path
 
 
 def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
