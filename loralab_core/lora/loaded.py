@@ -28,7 +28,7 @@ class LoadedModel:
 
     model: Decoder
     tokenizer: Tokenizer | None  # None: the directory has none, so only token ids can be used
-    directory: Path
+    directory: Path  # or the GGUF file that it was read from
     base: str
     device: torch.device
     adapters: dict[str, Adapter] = field(default_factory=dict)
@@ -78,12 +78,14 @@ class LoadedModel:
         if self.tokenizer is None:
             raise BadInput(
                 f"{self.directory} has no tokenizer.json or tokenizer.model; copy the tokenizer into the directory"
+                if self.directory.is_dir()
+                else f"{self.directory} has no tokenizer; convert the model again, with its tokenizer"
             )
         return self.tokenizer
 
 
 def load(model: str | Path, base: str = "auto", device: str = "auto", progress: Progress | None = None) -> LoadedModel:
-    """Open a model directory or Hub id. `base`: auto, fp32 or bf16. Raises BadInput for what cannot be opened."""
+    """Open a model directory, a GGUF file or a Hub id. `base`: auto, fp32 or bf16. Raises BadInput where it cannot."""
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = torch.device(resolve_device(device))

@@ -15,7 +15,7 @@ from loralab_core.gguf import GGUFFile, TensorInfo, read_gguf
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_places import NO_WEIGHTS, Place, gguf_places
 
-BLOCKS = 1 << 15  # of 32 elements, dequantised at once: 4 MiB of float32
+BLOCKS = 1 << 13  # of 32 elements, dequantised at once: 1 MiB of float32
 
 
 def copy_gguf(model: Decoder, path: Path) -> Iterator[int]:

@@ -128,6 +128,8 @@ def _swallowing(reader: _Vocabulary) -> set[str]:
 def _byte_level(reader: _Vocabulary, splitter: Splitter) -> tokenizers.Tokenizer:
     ids = {text: number for number, text in enumerate(reader.tokens)}
     merges = [tuple(merge.split(" ")) for merge in reader.list_of("merges", str)]
+    if not all(len(merge) == 2 for merge in merges):
+        raise reader.wrong("its merges are not pairs")
     try:
         backend = tokenizers.Tokenizer(models.BPE(ids, merges, ignore_merges=splitter.ignores_merges))
     except Exception as error:  # the library raises plain Exception for everything

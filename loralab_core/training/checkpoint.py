@@ -5,7 +5,6 @@ The learning rate, the data order and every random draw are functions of the ste
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from loralab_core.errors import LoraLabError
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
+from loralab_core.models.companions import write_companions
 from loralab_core.models.loading import read_tensors
 from loralab_core.models.naming import checkpoint_tensors
 from loralab_core.runs.checkpoints import TRAINING_STATE
@@ -66,7 +66,6 @@ def save_checkpoint(trainer: Trainer, directory: Path) -> None:
 
 def save_weights(trainer: Trainer, directory: Path) -> None:
     """The adapter as PEFT has it, or all weights as a model directory."""
-    source = trainer.lm.directory
     if trainer.adapter is not None:
         save_adapter(trainer.adapter, directory, trainer.config.model, transposed=trainer.lm.model.config.transposed)
         return
@@ -75,9 +74,7 @@ def save_weights(trainer: Trainer, directory: Path) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint_tensors(trainer.lm.model).items()
     }
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
-    for pattern in ("*config.json", "tokenizer*", "special_tokens_map.json", "chat_template.jinja"):
-        for file in source.glob(pattern):
-            shutil.copyfile(file, directory / file.name)
+    write_companions(trainer.lm.directory, directory)
 
 
 def load_checkpoint(trainer: Trainer, directory: Path) -> None:
