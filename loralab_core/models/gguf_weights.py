@@ -15,7 +15,7 @@ from loralab_core.gguf import GGUFFile, TensorInfo, read_gguf
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_places import NO_WEIGHTS, Place, gguf_places
 
-BLOCKS = 1 << 13  # of 32 elements, dequantised at once: 1 MiB of float32
+BLOCKS = 1 << 10  # of 32 elements, dequantised at once: the most that torch does without waiting for other threads
 
 
 def copy_gguf(model: Decoder, path: Path) -> Iterator[int]:
@@ -27,7 +27,7 @@ def copy_gguf(model: Decoder, path: Path) -> Iterator[int]:
         with open(path, "rb") as file:
             for info in found.tensors.values():
                 if info.name not in NO_WEIGHTS:
-                    _copy(read_tensor(file, info, _precision(wanted[info.name])), wanted[info.name])
+                    _copy(file, info, wanted[info.name])
                 yield info.size
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
@@ -49,19 +49,22 @@ def _check(file: GGUFFile, wanted: dict[str, Place]) -> None:
             )
 
 
-def _precision(place: Place) -> torch.dtype:
-    """An offset is taken off before anything is rounded."""
-    return torch.float32 if place.offset else place.view.dtype
-
-
 @torch.no_grad()
-def _copy(tensor: Tensor, place: Place) -> None:
-    place.view.copy_(tensor.view(place.view.shape) - place.offset if place.offset else tensor.view(place.view.shape))
+def _copy(file: BinaryIO, info: TensorInfo, place: Place) -> None:
+    view = place.view
+    if view.is_contiguous() and view.device.type == "cpu" and not place.offset:
+        return read_into(view, file, info)
+    # an offset is taken off before anything is rounded
+    whole = torch.empty(view.shape, dtype=torch.float32 if place.offset else view.dtype)
+    read_into(whole, file, info)
+    view.copy_(whole - place.offset if place.offset else whole)
 
 
-def read_tensor(file: BinaryIO, info: TensorInfo, dtype: torch.dtype) -> Tensor:
-    """The whole tensor, on the CPU. Raises BadInput where the file has become shorter since its header was read."""
-    whole = torch.empty(info.shape, dtype=dtype)
+def read_into(whole: Tensor, file: BinaryIO, info: TensorInfo) -> None:
+    """Fill a contiguous CPU tensor of as many elements, in its own precision.
+
+    Raises BadInput where the file has become shorter since its header was read.
+    """
     flat, decode = whole.view(-1), DECODE[info.kind.name]
     step = BLOCKS * 32 // info.kind.block * info.kind.size
     buffer = bytearray(min(step, info.size))
@@ -74,7 +77,6 @@ def read_tensor(file: BinaryIO, info: TensorInfo, dtype: torch.dtype) -> Tensor:
         values = decode(torch.frombuffer(part, dtype=torch.uint8))
         flat[at : at + values.numel()] = values
         at += values.numel()
-    return whole
 
 
 def _q8_0(raw: Tensor) -> Tensor:
