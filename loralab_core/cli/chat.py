@@ -20,7 +20,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
         description="A conversation. /base, /lora and /both choose who answers, /new forgets, /quit leaves; "
         "Ctrl-C stops an answer, twice leaves.",
     )
-    parser.add_argument("--model", metavar="DIR|ID", help="model directory or Hub id")
+    parser.add_argument("--model", metavar="DIR|ID", help="model directory, .gguf file or Hub id")
     parser.add_argument("--adapter", metavar="DIR", help="a PEFT adapter for this model")
     parser.add_argument("--run", dest="target", metavar="RUN", help="the model and adapter of this run")
     parser.add_argument("--base", default="auto", help="number format of the weights (default: auto)")

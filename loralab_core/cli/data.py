@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     commands = parser.add_subparsers(dest="data_command", metavar="COMMAND", required=True)
     show = commands.add_parser("show", help="detected format, rendered samples with the loss mask, token statistics")
     show.add_argument("corpus", nargs="+", metavar="FILE", help=".txt, .md, .jsonl or .json, a folder or a glob")
-    show.add_argument("--model", required=True, help="model directory or Hub id, for its tokenizer and chat template")
+    show.add_argument("--model", required=True, help="directory, .gguf file or Hub id, for its tokenizer and template")
     show.add_argument("--rows", type=int, default=3, metavar="N", help="samples to show (default 3)")
     show.add_argument("--seq-len", type=int, default=512, metavar="N", help="window in tokens (default 512)")
     show.add_argument("--prompt-loss", action="store_true", help="train on the prompts of chats too")

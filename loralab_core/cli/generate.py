@@ -25,7 +25,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """What generate and eval share."""
-    parser.add_argument("--model", required=True, help="a model directory or Hub id")
+    parser.add_argument("--model", required=True, help="a model directory, a .gguf file or a Hub id")
     parser.add_argument("--adapter", help="a PEFT adapter directory, a checkpoint or a run (its adapter)")
     parser.add_argument("--base", default="auto", choices=("auto", "fp32", "bf16", "nf4", "int4", "int8"))
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")

@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """Every destination is the name of a setting, and absent where the user said nothing."""
     add = _adder(parser)
-    add("--model", metavar="DIR|ID", help="model directory or Hub id")
+    add("--model", metavar="DIR|ID", help="model directory, .gguf file or Hub id")
     add("--corpus", nargs="+", metavar="FILE", help="files, folders or patterns to train on")
     parser.add_argument("--preset", metavar="NAME", help="a named starting point (`loralab presets`)")
     parser.add_argument("--config", metavar="FILE", help="settings from a TOML or JSON file")

@@ -80,6 +80,10 @@ def is_model_directory(text: str) -> bool:
     return os.path.isfile(os.path.join(os.path.expanduser(text), "config.json"))
 
 
+def is_model_file(path: str) -> bool:
+    return path.lower().endswith(".gguf") and os.path.isfile(path)
+
+
 def check_model(text: str) -> str:
     """The reference to give the engine. BadInput for a path that holds no model; an id is the engine's to check."""
     path = str(expand_user(text))
@@ -87,13 +91,15 @@ def check_model(text: str) -> str:
         if not is_model_directory(text):
             raise BadInput(f"{path} holds no model: a model directory has a config.json and .safetensors files")
         return os.path.realpath(path)
+    if is_model_file(path):
+        return os.path.abspath(path)
     if os.path.isfile(path) and os.path.basename(path) in ("config.json", "model.safetensors"):
         return os.path.realpath(os.path.dirname(path))
     if text.strip().lower() == NAME:
         return str(POCKET)
     reference = None if text.startswith((".", "/", "~")) else hub_reference(text)
     if reference is None:
-        raise BadInput(f"{text} is neither a directory here nor an id like owner/name")
+        raise BadInput(f"{text} is neither a directory or .gguf file here nor an id like owner/name")
     return str(reference)
 
 

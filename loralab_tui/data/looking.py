@@ -95,7 +95,7 @@ def question(studio: Studio) -> Question:
         missing = f"a {what} ({keymap.name(what)})"
         raise BadInput(f"choose {missing} first: its text is shown here as the model will see it")
     places = [Path(place) for place in (studio.status.model if studio.status else "", studio.model) if place]
-    directory = next((place for place in places if place.is_dir()), None)
+    directory = next((place for place in places if place.exists()), None)
     if directory is None:
         raise BadInput(f"{studio.model} is not on this computer yet; its tokenizer comes with it")
     config = studio.run.config if studio.run else {}

@@ -133,7 +133,7 @@ class Settings(Dialog[Plan]):
 
     @work(exclusive=True, group="forecast")
     async def _measure(self, plan: Plan) -> None:
-        if self.model is None or not Path(self.model).is_dir():
+        if self.model is None or not Path(self.model).exists():
             return
         known = await asyncio.to_thread(history.measured, self.model, self.corpus.places, plan)
         self.forecast = history.forecast(plan, history.window_of(self.model, plan), known)

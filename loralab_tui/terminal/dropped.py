@@ -78,6 +78,8 @@ def _recognise_one(place: Path) -> Dropped | None:
         return Dropped("adapter", str(home))
     if place.is_dir() and discover.is_model_directory(str(place)):
         return Dropped("model", str(place))
+    if discover.is_model_file(str(place)):
+        return Dropped("model", str(place))
     if place.name in ("config.json", "model.safetensors") and (home / "config.json").is_file():
         return Dropped("model", str(home))
     if not place.is_dir() and place.suffix.lower() not in READABLE:

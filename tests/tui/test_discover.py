@@ -90,6 +90,8 @@ def test_pocket_is_always_there_and_comes_first(model: Path) -> None:
 def test_a_model_is_a_directory_a_file_in_it_or_an_id(model: Path) -> None:
     assert discover.check_model(str(model)) == str(model)
     assert discover.check_model(str(model / "config.json")) == str(model)
+    (model / "x.gguf").write_bytes(b"GGUF")
+    assert discover.check_model(str(model / "x.gguf")) == str(model / "x.gguf")
     for text in ("HuggingFaceTB/SmolLM2-135M", "https://huggingface.co/HuggingFaceTB/SmolLM2-135M"):
         assert discover.check_model(text) == "HuggingFaceTB/SmolLM2-135M"
 

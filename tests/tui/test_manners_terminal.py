@@ -132,6 +132,8 @@ def test_what_a_path_is_good_for(tmp_path: Path, model: Path, corpus: Path) -> N
 
     assert kind(adapter) == kind(adapter / "adapter_model.safetensors") == "adapter"
     assert kind(model) == kind(model / "config.json") == kind(model / "model.safetensors") == "model"
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    assert kind(tmp_path / "x.gguf") == "model"
     assert kind(corpus) == "corpus"
     assert kind(tmp_path / "picture.png") is None
     assert kind(corpus, tmp_path / "picture.png") is None
