@@ -13,17 +13,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from loralab_core.architecture.families import read_config
+from loralab_core.architecture.families import read_config, read_raw_config
+from loralab_core.architecture.quantised import Quantised, quantised
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.naming import checkpoint_tensors
+from loralab_core.quant import dequantise, split_part
+from loralab_core.quant.parts import Parts
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
 SAMPLES, BLOCK = 64, 1 << 15  # of a weight file, for its fingerprint
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DENSE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # a bare float8 would be off by its scale
 
 
 def load_decoder(source: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
@@ -64,13 +68,20 @@ def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None)
 
 def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
     """Yields the bytes of each tensor."""
-    wanted = checkpoint_tensors(model)
+    wanted, files = checkpoint_tensors(model), weight_files(model_dir)
     found: set[str] = set()
-    for file in weight_files(model_dir):
+    stored = quantised(read_raw_config(model_dir), str(model_dir / "config.json"))
+    parts = _parts(files, stored, wanted) if stored else {}
+    for file in files:
         for name, tensor in read_tensors(file, wanted.__contains__):
+            size = tensor.numel() * tensor.element_size()
+            if stored and (name in parts or tensor.dtype not in DENSE):
+                tensor = dequantise(tensor, parts.get(name, {}), stored, f"{file}: {name}")
+                # quantised projections are [out, in], also where the family's dense files have [in, out]
+                tensor = tensor.t() if model.config.transposed else tensor
             _copy(tensor, wanted[name], name, file)
             found.add(name)
-            yield tensor.numel() * tensor.element_size()
+            yield size
     if missing := sorted(set(wanted) - found):
         raise BadInput(
             f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "
@@ -78,15 +89,28 @@ def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
         )
 
 
+def _parts(files: list[Path], stored: Quantised, wanted: dict[str, Tensor]) -> dict[str, Parts]:
+    """What lies beside each quantised weight, maybe in another file than the weight. Mapped, so nothing is read yet."""
+    found: dict[str, Parts] = {}
+    for file in files:
+        for name, tensor in read_tensors(file, lambda name: split_part(name, stored) is not None):
+            if (split := split_part(name, stored)) and split[0] in wanted:
+                found.setdefault(split[0], {})[split[1]] = tensor
+    return found
+
+
 @torch.no_grad()
 def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
+    if tensor.dtype not in DENSE:
+        raise BadInput(
+            f"{file}: {name} is stored as {tensor.dtype}, in a quantised form that config.json does not announce; "
+            f"use the unquantised model"
+        )
     if tensor.shape != place.shape:
         raise BadInput(
             f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(place.shape)}; "
             f"the two do not belong together, download the model again"
         )
-    if not tensor.dtype.is_floating_point:
-        raise BadInput(f"{file}: {name} is stored as {tensor.dtype}, not as floats; use the unquantised model")
     place.copy_(tensor)
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from loralab_core.architecture.quantised import without_quantisation
 from loralab_core.errors import LoraLabError
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
@@ -75,6 +76,14 @@ def save_weights(trainer: Trainer, directory: Path) -> None:
     }
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     write_companions(trainer.lm.directory, directory)
+    _announce_dense(directory / "config.json")
+
+
+def _announce_dense(config: Path) -> None:
+    """All weights are written dense, also those of a base that is stored quantised."""
+    raw = json.loads(config.read_text(encoding="utf-8"))
+    if (dense := without_quantisation(raw)) != raw:
+        config.write_text(json.dumps(dense, indent=2) + "\n", encoding="utf-8")
 
 
 def load_checkpoint(trainer: Trainer, directory: Path) -> None:

@@ -126,7 +126,7 @@ def test_pickled_weights_are_never_opened(whole: Path) -> None:
         ({"hidden_act": "relu6"}, "relu6"),
         ({"num_key_value_heads": 4}, "heads"),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "gptq"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "GPTQ"),
     ],
 )
 def test_configurations_that_cannot_be_built_are_refused_by_name(

@@ -12,6 +12,7 @@ from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig, Rope
 from loralab_core.architecture.gguf_config import raw_config
+from loralab_core.architecture.quantised import quantised
 from loralab_core.errors import BadInput
 from loralab_core.gguf import is_gguf, read_gguf
 
@@ -31,19 +32,19 @@ def read_config(source: Path) -> DecoderConfig:
     """
     if is_gguf(source):
         return parse_config(raw_config(read_gguf(source)), str(source))
-    path = source / "config.json"
-    return parse_config(_read_json(_existing(path)), str(path))
+    return parse_config(read_raw_config(source), str(source / "config.json"))
 
 
-def _existing(path: Path) -> Path:
-    model_dir = path.parent
+def read_raw_config(model_dir: Path) -> dict[str, Any]:
+    """config.json as it is. Raises BadInput when it is missing or is not a JSON object."""
+    path = model_dir / "config.json"
     if not model_dir.is_dir():
         raise BadInput(f"{model_dir} is not a directory; give a model directory or a Hub id such as owner/name")
     if not path.is_file():
         if files := sorted(model_dir.glob("*.gguf")):
             raise BadInput(f"{model_dir} has no config.json; give its GGUF file, for instance {files[0]}")
         raise BadInput(f"{model_dir} has no config.json, so it is not a Hugging Face model directory")
-    return path
+    return _read_json(path)
 
 
 def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
@@ -59,9 +60,7 @@ def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
         raise BadInput(
             f"{source}: architecture {model_type!r} is not supported (supported: {', '.join(sorted(families()))})"
         )
-    if raw.get("quantization_config"):
-        method = raw["quantization_config"].get("quant_method", "quantised")
-        raise BadInput(f"{source}: these weights are stored as {method}; use the unquantised model instead")
+    quantised(raw, source)  # refused here already, where only the config is looked at
     config: DecoderConfig = family.decoder_config(raw, source)
     _check(config, source)
     return config
