@@ -8,7 +8,7 @@ from loralab_core.quant.parts import Parts, fits, need
 
 SUFFIXES = (".scales", ".biases")
 WIDTHS = (2, 3, 4, 5, 6, 8)  # bits of a value
-SLAB = 1 << 20  # values unpacked at a time
+SLAB = 1 << 15  # values unpacked at a time: they stay in the cache
 
 
 def dequantise(weight: Tensor, parts: Parts, block: tuple[int, int], where: str) -> Tensor:
@@ -42,5 +42,6 @@ def _unpack(codes: Tensor, bits: int, count: int) -> Tensor:
     """int32 [rows, count]: value j has the bits from j · bits on, the lowest first; two bytes at most hold it."""
     start = torch.arange(count, dtype=torch.int32) * bits
     first = start // 8
-    pair = codes[:, first].int() | codes[:, (first + 1).clamp(max=codes.shape[1] - 1)].int() << 8
+    second = (first + 1).clamp(max=codes.shape[1] - 1)
+    pair = codes.index_select(1, first).int() | codes.index_select(1, second).int() << 8
     return pair >> start % 8 & (1 << bits) - 1
