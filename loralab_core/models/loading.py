@@ -1,7 +1,7 @@
 """Weights from a Hugging Face directory or a GGUF file into a Decoder, one tensor at a time.
 
-Safetensors files are memory-mapped, and each tensor is copied straight into its place in the wanted dtype, so peak
-memory is the result plus one tensor. Nothing is ever unpickled.
+Each tensor is read straight into its place in the wanted dtype, so peak memory is the result and one slab. Nothing
+is ever unpickled.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from loralab_core.gguf import is_gguf
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.naming import checkpoint_tensors
+from loralab_core.models.safetensors_file import StoredTensor, stored_tensors
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
 
@@ -66,6 +67,7 @@ def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None)
         progress(total, total, "ready")
 
 
+@torch.no_grad()
 def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
     """Yields the bytes of each tensor."""
     wanted, files = checkpoint_tensors(model), weight_files(model_dir)
@@ -73,15 +75,20 @@ def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
     stored = quantised(read_raw_config(model_dir), str(model_dir / "config.json"))
     parts = _parts(files, stored, wanted) if stored else {}
     for file in files:
-        for name, tensor in read_tensors(file, wanted.__contains__):
-            size = tensor.numel() * tensor.element_size()
+        for tensor in stored_tensors(file):
+            if (name := tensor.name) not in wanted:
+                continue
             if stored and (name in parts or tensor.dtype not in DENSE):
-                tensor = dequantise(tensor, parts.get(name, {}), stored, f"{file}: {name}")
+                dense = dequantise(tensor.read(), parts.get(name, {}), stored, f"{file}: {name}")
                 # quantised projections are [out, in], also where the family's dense files have [in, out]
-                tensor = tensor.t() if model.config.transposed else tensor
-            _copy(tensor, wanted[name], name, file)
+                dense = dense.t() if model.config.transposed else dense
+                _check(dense, wanted[name], name, file)
+                wanted[name].copy_(dense)
+            else:
+                _check(tensor, wanted[name], name, file)
+                tensor.read_into(wanted[name])
             found.add(name)
-            yield size
+            yield tensor.size
     if missing := sorted(set(wanted) - found):
         raise BadInput(
             f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "
@@ -99,19 +106,17 @@ def _parts(files: list[Path], stored: Quantised, wanted: dict[str, Tensor]) -> d
     return found
 
 
-@torch.no_grad()
-def _copy(tensor: Tensor, place: Tensor, name: str, file: Path) -> None:
+def _check(tensor: Tensor | StoredTensor, place: Tensor, name: str, file: Path) -> None:
     if tensor.dtype not in DENSE:
         raise BadInput(
             f"{file}: {name} is stored as {tensor.dtype}, in a quantised form that config.json does not announce; "
             f"use the unquantised model"
         )
-    if tensor.shape != place.shape:
+    if tuple(tensor.shape) != place.shape:
         raise BadInput(
             f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(place.shape)}; "
             f"the two do not belong together, download the model again"
         )
-    place.copy_(tensor)
 
 
 def weight_files(model_dir: Path) -> list[Path]:

@@ -1,6 +1,8 @@
 """Opening a model directory: sharded or whole, exact, and a sentence for everything that is wrong with it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from loralab_core.architecture.families import read_config
 from loralab_core.errors import BadInput
 from loralab_core.models import load_decoder
 from loralab_core.models.loading import fingerprint
+from loralab_core.models.safetensors_file import stored_tensors
 from tests.models.checkpoints import edit_config, llama, save
 
 CPU = torch.device("cpu")
@@ -40,6 +43,32 @@ def test_progress_counts_the_bytes(sharded: Path) -> None:
     load_decoder(sharded, "fp32", CPU, lambda *report: seen.append(report))
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
     assert seen[-1][0] == seen[-1][1] == sum(file.stat().st_size for file in sharded.glob("*.safetensors"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory from /proc")
+def test_peak_memory_is_the_model_and_one_tensor(tmp_path: Path) -> None:
+    directory = save(llama(vocab_size=40_000, hidden_size=192, intermediate_size=60_000), tmp_path)  # 2 × 31, 6 × 46 MB
+    tensors = load_file(directory / "model.safetensors").values()
+    result = sum(tensor.numel() for tensor in tensors) * 2  # from float32 to bf16: every tensor goes through one copy
+    largest = max(tensor.numel() for tensor in tensors) * 4  # as it is stored
+    measured = subprocess.run(
+        [sys.executable, "-c", GROWTH, str(directory)], check=True, capture_output=True, text=True
+    )
+    assert int(measured.stdout) < result + largest
+
+
+GROWTH = """
+import sys
+from pathlib import Path
+import torch
+from loralab_core.models import load_decoder
+def memory(what):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
+before = memory("VmRSS")
+load_decoder(Path(sys.argv[1]), "bf16", torch.device("cpu"))
+print(memory("VmHWM") - before)
+"""
 
 
 def test_nothing_is_trainable_until_someone_says_so(whole: Path) -> None:
@@ -80,6 +109,26 @@ def test_a_truncated_file_is_named(whole: Path) -> None:
     file = whole / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])
     refused(whole, str(file), "download")
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_named(whole: Path) -> None:
+    stored = stored_tensors(whole / "model.safetensors")
+    first = next(stored)
+    (whole / "model.safetensors").write_bytes(b"")
+    with pytest.raises(BadInput, match="cut short"):
+        first.read()
+
+
+def test_every_stored_precision_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
+    kinds = [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int8, torch.uint8, torch.int64]
+    tensors = {f"{kind}": torch.randn(3, 5, dtype=torch.float32).mul(9).to(kind) for kind in kinds}
+    tensors["empty"], tensors["scalar"], tensors["bool"] = torch.empty(0, 4), torch.tensor(2.5), torch.tensor([True])
+    save_file(tensors, tmp_path / "all.safetensors")
+    read = {stored.name: stored.read() for stored in stored_tensors(tmp_path / "all.safetensors")}
+    assert read.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert read[name].dtype == tensor.dtype and read[name].shape == tensor.shape
+        assert bytes(read[name].reshape(-1).view(torch.uint8)) == bytes(tensor.reshape(-1).view(torch.uint8)), name
 
 
 def test_a_corrupt_header_is_named(whole: Path) -> None:
