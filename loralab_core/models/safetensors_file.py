@@ -64,10 +64,14 @@ class StoredTensor:
         return whole
 
     def read_into(self, place: Tensor) -> None:
-        """Fill a contiguous tensor of the same shape, in its own precision and on its own device. Raises as `read`."""
+        """Fill a tensor of the same shape, in its own precision and on its own device. Raises as `read` does."""
+        if not place.is_contiguous():  # weights that are stored transposed
+            place.copy_(self.read())
+            return
         flat = place.view(-1)
         if place.dtype == self.dtype and place.device.type == "cpu":
-            return self._fill(flat, 0)
+            self._fill(flat, 0)
+            return
         slab = self.slab.view(self.dtype)
         for start in range(0, len(flat), len(slab)):
             part = slab[: len(flat) - start]
