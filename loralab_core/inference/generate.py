@@ -19,14 +19,21 @@ Finish = Literal["eos", "stop", "length", "context", "cancelled"]
 
 
 def prompt_ids(
-    lm: LoadedModel, *, messages: Sequence[dict[str, Any]] | None = None, prompt: str | None = None
+    lm: LoadedModel,
+    *,
+    messages: Sequence[dict[str, Any]] | None = None,
+    prompt: str | None = None,
+    continue_final_message: bool = False,
 ) -> list[int]:
-    """Token ids of a conversation (rendered by the model's template) or of a text to continue. Raises BadInput."""
+    """Token ids of a conversation (rendered by the model's template) or of a text to continue. Raises BadInput.
+
+    `continue_final_message`: the answer goes on with the conversation's last message.
+    """
     if (messages is None) == (prompt is None):
         raise BadInput("give either messages or a prompt")
     tokenizer = lm.text()
     if messages is not None:
-        ids = tokenizer.encode(render_question(tokenizer, list(messages)), special=False)  # templates write their BOS
+        ids = tokenizer.encode_rendered(render_question(tokenizer, list(messages), continue_final_message)).ids
     else:
         # a BOS is wanted before the text, an EOS behind it would end the text that is to be continued
         ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt or "", special=False)]

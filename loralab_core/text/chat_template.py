@@ -38,10 +38,14 @@ PLAIN_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """A conversation as text. `spans`: character ranges [start, end) inside {% generation %} marks, in order."""
+    """A conversation as text. `spans`: character ranges [start, end) inside {% generation %} marks, in order.
+
+    `literals`: where what looks like a special token is a message's text.
+    """
 
     text: str
     spans: tuple[tuple[int, int], ...] = ()
+    literals: tuple[int, ...] = ()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from loralab_core.text.tokenizer import Tokenizer
 
 __all__ = ["Cancelled", "TokenizedCorpus", "fingerprint_of", "prepare"]
 
-_ENCODING = 1  # changes when the same corpus and tokenizer give other tokens than before
+_ENCODING = 2  # changes when the same corpus and tokenizer give other tokens than before
 _PROGRESS_EVERY = 0.25  # seconds
 
 Progress = Callable[[dict[str, Any]], None]

@@ -13,6 +13,7 @@ import tokenizers
 
 from loralab_core.errors import BadInput
 from loralab_core.text.chunks import Chunk, Chunker
+from loralab_core.text.look_alikes import Encoded
 from loralab_core.text.samples import ChatSample, Sample, TextSample
 from loralab_core.text.spans import Span, assistant_spans, speaks
 from loralab_core.text.tokenizer import Tokenizer
@@ -31,7 +32,7 @@ class Segment:
 
     `context`: leading characters whose tokens are dropped. `spans`: trained character ranges; None: all of them.
     `exact`: spans end where they say (they come from {% generation %} marks). `chat`: rendered by a template, which
-    writes its own BOS and EOS. `key`: what the row's hash is made of.
+    writes its own BOS and EOS. `literals`: where special tokens are text. `key`: what the row's hash is made of.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Segment:
     spans: tuple[Span, ...] | None = None
     exact: bool = False
     chat: bool = False
+    literals: tuple[int, ...] = ()
     opens: bool = True
     closes: bool = True
 
@@ -84,18 +86,33 @@ class Encoder:
         key = msgspec.json.encode([messages, sample.tools])
         # An empty answer would teach nothing but to fall silent.
         trained = None if self.prompt_loss else tuple(spans) if any(map(speaks, messages)) else ()
-        return Segment(text, key, spans=trained, exact=template.marks_generation, chat=True)
+        # A corpus' author writes the assistant's special tokens on purpose ([TOOL_CALLS], <|python_tag|>): the model is
+        # to learn to say them. What others say, it must not take for its own or for the template's.
+        literals = self.tokenizer.look_alikes.literals(
+            text,
+            lambda turns, tools: template.render(turns, tools=tools).text,
+            messages,
+            sample.tools,
+            answers_too=False,
+        )
+        return Segment(text, key, spans=trained, exact=template.marks_generation, chat=True, literals=literals)
 
     def encode(self, segments: Sequence[Segment]) -> list[tuple[Ids, Mask]]:
         """Ids and mask of each segment, on all cores. A document's BOS and EOS are trained like its text."""
-        texts = [segment.text for segment in segments]
+        texts = ["" if segment.literals else segment.text for segment in segments]
         if all(segment.spans is None and not segment.context for segment in segments):
             encodings = self.tokenizer.backend.encode_batch_fast(texts, add_special_tokens=False)  # no offsets
         else:
             encodings = self.tokenizer.encode_batch(texts, special=False)
-        return [self._finish(segment, encoding) for segment, encoding in zip(segments, encodings, strict=True)]
+        return [
+            self._finish(segment, self._with_literals(segment) if segment.literals else encoding)
+            for segment, encoding in zip(segments, encodings, strict=True)
+        ]
 
-    def _finish(self, segment: Segment, encoding: tokenizers.Encoding) -> tuple[Ids, Mask]:
+    def _with_literals(self, segment: Segment) -> Encoded:
+        return self.tokenizer.look_alikes.encode(segment.text, segment.literals)
+
+    def _finish(self, segment: Segment, encoding: Encoded | tokenizers.Encoding) -> tuple[Ids, Mask]:
         ids: list[int] = encoding.ids
         if segment.spans is not None:
             return np.array(ids, np.uint32), self._mask(ids, encoding.offsets, segment)

@@ -1,25 +1,35 @@
 """A system message for every model: where its template has no place for one, it goes before the first question."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from loralab_core.errors import BadInput
+from loralab_core.text.chat_template import Rendered
 from loralab_core.text.tokenizer import Tokenizer
 from loralab_core.text.turns import Message
 
 
-def render_question(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
-    """The conversation as the model reads it before it answers. Raises BadInput with the template's objection.
+def render_question(
+    tokenizer: Tokenizer, messages: Sequence[Message], continue_final_message: bool = False
+) -> Rendered:
+    """The conversation as the model reads it before it answers, or goes on with the last message.
 
-    Templates without a system turn refuse one, or leave it out without a word.
+    Raises BadInput with the template's objection. Templates without a system turn refuse one, or leave it out without
+    a word.
     """
+    asked = partial(
+        tokenizer.render_marked,
+        add_generation_prompt=not continue_final_message,
+        continue_final_message=continue_final_message,
+    )
     system = _system(messages)
     if not system:
-        return tokenizer.render_chat(messages, add_generation_prompt=True)
+        return asked(messages)
     try:
-        text = tokenizer.render_chat(messages, add_generation_prompt=True)
+        rendered = asked(messages)
     except BadInput:
-        text = ""
-    return text if system in text else tokenizer.render_chat(_folded(system, messages[1:]), add_generation_prompt=True)
+        rendered = Rendered("")
+    return rendered if system in rendered.text else asked(_folded(system, messages[1:]))
 
 
 def _system(messages: Sequence[Message]) -> str:

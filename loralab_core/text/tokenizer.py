@@ -1,6 +1,7 @@
 """The tokenizer of a model directory: ids, text, chats and incremental text."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import tokenizers
 
 from loralab_core.errors import BadInput
 from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Rendered
+from loralab_core.text.continuation import render_continued
 from loralab_core.text.detokenize import TextStream, byte_token_ids
+from loralab_core.text.look_alikes import Encoded, LookAlikes
 from loralab_core.text.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from loralab_core.text.turns import Message
 
@@ -70,9 +73,26 @@ class Tokenizer:
         encodings: list[tokenizers.Encoding] = self.backend.encode_batch(list(texts), add_special_tokens=special)
         return encodings
 
-    def encode_chat(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
-        """Ids of the rendered conversation. Templates write their own BOS, so none is added."""
-        return self.encode(self.render_chat(messages, add_generation_prompt), special=False)
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = True,
+        tools: Any = None,
+        continue_final_message: bool = False,
+    ) -> list[int]:
+        """Ids of the rendered conversation. Templates write their own BOS, so none is added.
+
+        What a message holds is text, also where it looks like a special token.
+        """
+        return self.encode_rendered(
+            self.render_marked(messages, add_generation_prompt, tools, continue_final_message)
+        ).ids
+
+    def encode_rendered(self, rendered: Rendered) -> Encoded | tokenizers.Encoding:
+        """Ids and character offsets of a conversation; its `literals` stay text."""
+        if rendered.literals:
+            return self.look_alikes.encode(rendered.text, rendered.literals)
+        return self.backend.encode(rendered.text, add_special_tokens=False)
 
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         text: str = self.backend.decode(list(ids), skip_special_tokens=skip_special)
@@ -83,15 +103,40 @@ class Tokenizer:
         holding = self._byte_ids | self.special_ids if skip_special else self._byte_ids
         return TextStream(lambda ids: self.decode(ids, skip_special), holding)
 
-    def render_chat(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None) -> str:
-        """The conversation as the model's template writes it; BadInput carries the template's objection."""
-        return self.render_marked(messages, add_generation_prompt, tools).text
+    def render_chat(
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = False,
+        tools: Any = None,
+        continue_final_message: bool = False,
+    ) -> str:
+        """The conversation as the model's template writes it; BadInput carries the template's objection.
+
+        `continue_final_message`: the text ends behind the last message's content, for the model to go on with it.
+        """
+        return self._render(messages, add_generation_prompt, tools, continue_final_message).text
 
     def render_marked(
-        self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None
+        self,
+        messages: Sequence[Message],
+        add_generation_prompt: bool = False,
+        tools: Any = None,
+        continue_final_message: bool = False,
     ) -> Rendered:
-        """`render_chat` with the character ranges of `{% generation %}` marks."""
-        return self.template(tools).render(messages, add_generation_prompt, tools)
+        """`render_chat` with the character ranges of `{% generation %}` marks, and which special tokens are text."""
+
+        def text_of(messages: Sequence[Message], tools: Any) -> str:
+            return self._render(messages, add_generation_prompt, tools, continue_final_message).text
+
+        rendered = self._render(messages, add_generation_prompt, tools, continue_final_message)
+        return replace(rendered, literals=self.look_alikes.literals(rendered.text, text_of, messages, tools))
+
+    def _render(self, messages: Sequence[Message], prompt: bool, tools: Any, continued: bool) -> Rendered:
+        if not continued:
+            return self.template(tools).render(messages, prompt, tools)
+        if prompt:
+            raise BadInput("give add_generation_prompt or continue_final_message: an answer begins anew or goes on")
+        return Rendered(render_continued(self.template(tools), messages, tools))
 
     def template(self, tools: Any = None) -> ChatTemplate:
         """The template for a conversation with or without tools."""
@@ -136,6 +181,13 @@ class Tokenizer:
     def ends_turns(self) -> bool:
         """Whether the model was taught to end an answer as its template does: then it is one for chats."""
         return self.has_template and self.turn_end_id is not None and self.turn_end_id in (self.eos_id, *self._end_ids)
+
+    @cached_property
+    def look_alikes(self) -> LookAlikes:
+        """Keeps the special tokens, and other added tokens that end an answer, from being written by messages."""
+        added = self.backend.get_added_tokens_decoder()
+        ends = [token for token in (self.eos_id, *self._end_ids) if token is not None and token in added]
+        return LookAlikes(self.backend, self.special_ids.union(ends))
 
     @cached_property
     def special_ids(self) -> frozenset[int]:

@@ -22,16 +22,16 @@ REFUSES = (
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_it_is_in_the_text_once_and_the_rest_as_without(load_tokenizer, name: str) -> None:
     tokenizer = load_tokenizer(name)
-    text = render_question(tokenizer, [SYSTEM, *TALK])
+    text = render_question(tokenizer, [SYSTEM, *TALK]).text
     assert text.count("You are a pirate.") == 1
     assert text.index("pirate") < text.index("Who goes?") < text.index("So?")
-    assert render_question(tokenizer, TALK) == tokenizer.render_chat(TALK, add_generation_prompt=True)
+    assert render_question(tokenizer, TALK).text == tokenizer.render_chat(TALK, add_generation_prompt=True)
 
 
 def test_a_template_that_would_drop_it_gets_it_with_the_question(load_tokenizer) -> None:
     tokenizer = load_tokenizer("tokenizers/phi-3-mini")
     assert "pirate" not in tokenizer.render_chat([SYSTEM, *TALK])
-    assert "You are a pirate.\n\nWho goes?" in render_question(tokenizer, [SYSTEM, *TALK])
+    assert "You are a pirate.\n\nWho goes?" in render_question(tokenizer, [SYSTEM, *TALK]).text
 
 
 def test_a_template_that_refuses_it_gets_it_with_the_question(with_template) -> None:
@@ -40,7 +40,7 @@ def test_a_template_that_refuses_it_gets_it_with_the_question(with_template) -> 
     tokenizer = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", REFUSES))
     with pytest.raises(BadInput, match="System role not supported"):
         tokenizer.render_chat([SYSTEM, *TALK])
-    asked = render_question(tokenizer, [SYSTEM, *TALK])
+    asked = render_question(tokenizer, [SYSTEM, *TALK]).text
     assert asked == "<user>You are a pirate.\n\nWho goes?<assistant>I.<user>So?"
     with pytest.raises(BadInput, match="System role not supported"):  # the second one is the user's own
         render_question(tokenizer, [SYSTEM, *TALK, SYSTEM])
