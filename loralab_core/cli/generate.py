@@ -2,10 +2,16 @@
 
 import argparse
 import sys
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
 from loralab_core.cli.sampling_options import add_sampling_options, sampling_from
 from loralab_core.cli.terminal import count, print_json, say
+from loralab_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from loralab_core.lora.loaded import LoadedModel
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -17,6 +23,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     add_model_options(parser)
     parser.add_argument("--prompt", required=True, help="the text; - reads standard input")
     parser.add_argument("--chat", action="store_true", help="render the prompt with the model's chat template")
+    parser.add_argument("--begin", metavar="TEXT", default="", help="with --chat: how the answer begins")
     parser.add_argument("--greedy", action="store_true", help="always the most likely token (as --temperature 0)")
     add_sampling_options(parser, top_p=1.0)
     parser.add_argument("--json", action="store_true", help="one JSON object with the text and its speed")
@@ -34,22 +41,40 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from loralab_core.cli.opening import open_model
-    from loralab_core.inference.generate import Answer, prompt_ids
+    from loralab_core.inference.generate import Answer
 
+    if arguments.begin and not arguments.chat:
+        raise BadInput("--begin goes with --chat; without it, end --prompt with those words")
     text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
     lm, adapter = open_model(arguments)
-    chat = [{"role": "user", "content": text}] if arguments.chat else None
-    if chat and (note := lm.text().template_note):
+    if arguments.chat and (note := lm.text().template_note):
         say(note)
-    ids = prompt_ids(lm, messages=chat, prompt=None if chat else text)
-    answer = Answer(lm, ids, sampling_from(arguments, greedy=arguments.greedy), adapter, continues=chat is None)
-    for piece in answer.pieces():
+    ids = _prompt_ids(lm, text, arguments.chat, arguments.begin)
+    begun = _as_read(arguments.begin, lm.text().decode(ids))
+    continues = bool(begun) or not arguments.chat
+    answer = Answer(lm, ids, sampling_from(arguments, greedy=arguments.greedy), adapter, continues=continues)
+    for piece in chain([begun], answer.pieces()):
         if not arguments.json:
             print(piece, end="", flush=True)
     if arguments.json:
         new = len(answer.tokens)
         rate = answer.tokens_per_s
-        print_json({"text": answer.text, "prompt_tokens": len(ids), "new_tokens": new, "tokens_per_s": rate})
+        print_json({"text": begun + answer.text, "prompt_tokens": len(ids), "new_tokens": new, "tokens_per_s": rate})
     else:
         print()
     return 0
+
+
+def _prompt_ids(lm: "LoadedModel", text: str, chat: bool, begin: str) -> list[int]:
+    from loralab_core.inference.generate import prompt_ids
+
+    if not chat:
+        return prompt_ids(lm, prompt=text)
+    begun = [{"role": "assistant", "content": begin}] if begin else []
+    messages = [{"role": "user", "content": text}, *begun]
+    return prompt_ids(lm, messages=messages, continue_final_message=bool(begin))
+
+
+def _as_read(begin: str, prompt: str) -> str:
+    """`begin` as `prompt` ends with it: many templates trim, and the model then writes the white space itself."""
+    return next((words for words in (begin, begin.rstrip()) if prompt.endswith(words)), begin.strip())
