@@ -57,10 +57,12 @@ def _draw_all(lm: LoadedModel, rows: list[_Row]) -> None:
     model, longest = lm.model, max(len(row.prompt) for row in rows)
     pads = torch.tensor([longest - len(row.prompt) for row in rows])
     cache = KVCache(model.config, model.dtype, model.device, batch=len(rows))
-    feed = [[row.prompt[0]] * int(pad) + list(row.prompt) for row, pad in zip(rows, pads, strict=True)]
+    texts = [[row.prompt[0]] * int(pad) + list(row.prompt) for row, pad in zip(rows, pads, strict=True)]
     while True:
-        logits = _logits(lm, feed, pads, cache)
-        feed = [[row.take(each)] for row, each in zip(rows, logits, strict=True)]
+        cache.make_room_for(len(texts[0]))
+        logits = _logits(lm, [text[cache.length :] for text in texts], pads, cache)
+        for text, row, each in zip(texts, rows, logits, strict=True):
+            text.append(row.take(each))
         if all(row.done for row in rows) or cache.length >= model.config.context:
             return
 

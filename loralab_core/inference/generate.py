@@ -81,18 +81,16 @@ class Answer:
         sampler, stream = Sampler(self.sampling, self.ids), tokenizer.stream()
         if self.continues:
             stream.follow(self.ids)
-        feed = self.ids
         finish = self._full(cache)
         while finish is None:
             began = time.perf_counter()
-            token = sampler.draw(self._logits(feed, cache))
-            if feed is not self.ids:
+            token = sampler.draw(self._logits(cache))
+            if self.tokens:
                 self.seconds, self.timed = self.seconds + time.perf_counter() - began, self.timed + 1
             if token in tokenizer.eos_ids:
                 finish = "eos"
                 break
             self.tokens.append(token)
-            feed = [token]
             yield self._said(stream.push(token))
             finish = "stop" if self._stops.found else self._full(cache)
         rest = self._said(stream.flush())
@@ -105,9 +103,10 @@ class Answer:
         self.text += certain
         return certain
 
-    def _logits(self, feed: list[int], cache: KVCache) -> torch.Tensor:
-        """[vocab] behind the last of `feed`."""
-        ids = torch.tensor([feed], device=self.lm.device)
+    def _logits(self, cache: KVCache) -> torch.Tensor:
+        """[vocab] behind the last token."""
+        cache.make_room_for(len(self.ids) + len(self.tokens))
+        ids = torch.tensor([[*self.ids, *self.tokens][cache.length :]], device=self.lm.device)
         with torch.no_grad(), self.lm.using(self.adapter):
             hidden = self.lm.model.hidden(ids, cache=cache)[:, -1:]
             return self.lm.model.logits(hidden)[0, 0]
