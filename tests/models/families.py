@@ -66,7 +66,7 @@ FAMILIES: dict[str, list[Maker]] = {
     "smollm3": make(
         "SmolLM3",
         {"no_rope_layers": [1, 0], "tie_word_embeddings": False},
-        {"no_rope_layer_interval": 2, "num_key_value_heads": 6, "attention_bias": True},
+        {"no_rope_layer_interval": 2, "num_key_value_heads": 6, "attention_bias": True, "mlp_bias": True},
         {"no_rope_layer_interval": 2, "num_key_value_heads": 1, "use_sliding_window": True, "sliding_window": 9},
         base=SHAPE | {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
     ),
@@ -100,12 +100,14 @@ FAMILIES: dict[str, list[Maker]] = {
         {"sliding_window": 9, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 3.0},
         {
             "num_key_value_heads": 1,
+            "tie_word_embeddings": False,
             "final_logit_softcapping": 2.0,
             "sliding_window": 200,
             "attn_logit_softcapping": 1.0,
         },
         {
             "num_key_value_heads": 6,
+            "attention_bias": True,
             "attn_logit_softcapping": None,
             "final_logit_softcapping": None,
             "sliding_window": 5,
@@ -116,7 +118,7 @@ FAMILIES: dict[str, list[Maker]] = {
         "Gemma3",
         {"layer_types": ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"]},
         {"num_key_value_heads": 1, "rope_parameters": TWO_ROPES, "tie_word_embeddings": False},
-        {"num_key_value_heads": 6, "final_logit_softcapping": 3.0},
+        {"num_key_value_heads": 6, "attention_bias": True, "final_logit_softcapping": 3.0},
         base=GEMMA3,
         config="Gemma3TextConfig",
     ),
@@ -184,7 +186,13 @@ FAMILIES["deepseek"] = [
     partial(lambda change: deepseek(**change), change)
     for change in (
         {"mlp_layer_types": ["dense", "sparse"], "n_shared_experts": 2},
-        {"mlp_layer_types": ["sparse", "sparse"], "num_key_value_heads": 6, "routed_scaling_factor": 2.5},
+        {
+            "mlp_layer_types": ["sparse", "sparse"],
+            "num_key_value_heads": 6,
+            "attention_bias": True,
+            "mlp_bias": True,
+            "routed_scaling_factor": 2.5,
+        },
         {
             "mlp_layer_types": ["dense", "sparse"],
             "num_key_value_heads": 1,
