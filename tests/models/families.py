@@ -131,7 +131,7 @@ FAMILIES: dict[str, list[Maker]] = {
     "phi3": make(
         "Phi3",
         {"sliding_window": 9},
-        {"num_key_value_heads": 6, "tie_word_embeddings": True},
+        {"num_key_value_heads": 6, "tie_word_embeddings": True, "partial_rotary_factor": 0.75},
         {"rope_parameters": LONG_ROPE, "num_key_value_heads": 1, "original_max_position_embeddings": 32},
         base=SHAPE | {"pad_token_id": 0},
     ),

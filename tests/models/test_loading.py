@@ -38,6 +38,14 @@ def test_shards_and_one_file_give_the_same_model(whole: Path, sharded: Path) -> 
         assert torch.equal(load_decoder(whole, "fp32", CPU)(ids), load_decoder(sharded, "fp32", CPU)(ids))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_stored_in_half_the_bytes(dtype: torch.dtype, tmp_path: Path) -> None:
+    model = llama().to(dtype)
+    ours = load_decoder(save(model, tmp_path), "fp32", CPU)
+    assert ours.dtype == torch.float32
+    assert torch.equal(ours.layers[1].mlp.down.weight, model.model.layers[1].mlp.down_proj.weight.float())
+
+
 def test_progress_counts_the_bytes(sharded: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     load_decoder(sharded, "fp32", CPU, lambda *report: seen.append(report))

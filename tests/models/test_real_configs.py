@@ -8,29 +8,7 @@ import pytest
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config
 from loralab_core.errors import BadInput
-
-MILLIONS = {
-    "Llama-3.1-8B-Instruct": 8030.3,
-    "Llama-3.2-1B-Instruct": 1235.8,
-    "Llama-3.2-3B": 3212.7,
-    "Mistral-7B-Instruct-v0.3": 7248.0,
-    "Phi-3-mini-4k-instruct": 3821.1,
-    "Qwen2.5-0.5B-Instruct": 494.0,
-    "Qwen2.5-1.5B-Instruct": 1543.7,
-    "Qwen2.5-7B-Instruct": 7615.6,
-    "Qwen3-0.6B": 596.0,
-    "Qwen3-1.7B": 1720.6,
-    "Qwen3-8B": 8190.7,
-    "SmolLM2-135M-Instruct": 134.5,
-    "SmolLM2-360M-Instruct": 361.8,
-    "SmolLM2-1.7B-Instruct": 1711.4,
-    "TinyLlama-1.1B-Chat-v1.0": 1100.0,
-    "gemma-2b": 2506.2,
-    "gemma-2-2b-it": 2614.3,
-    "gemma-3-270m-it": 268.1,
-    "gemma-3-1b-it": 999.9,
-    "phi-2": 2779.7,
-}
+from tests.models.published import MILLIONS
 
 
 def read(fixtures: Path, name: str) -> dict[str, object]:

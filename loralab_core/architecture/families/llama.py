@@ -1,4 +1,4 @@
-"""Llama 2 and 3, TinyLlama, SmolLM2. RMSNorm, rotary positions, grouped queries, SwiGLU: what most others vary."""
+"""Llama 2, 3, 3.1 and 3.2, TinyLlama, SmolLM2: RMSNorm, rotary positions, grouped queries, SwiGLU; others vary it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Qwen3 with a mixture of experts in all layers, or in those that `mlp_only_layers` and `decoder_sparse_step` leave."""
+"""Qwen3-MoE: Qwen3 with a mixture of experts in all layers or some (`mlp_only_layers`, `decoder_sparse_step`)."""
 
 from dataclasses import replace
 from typing import Any
