@@ -14,7 +14,9 @@ from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
+from loralab_core.hardware.room import find_room
 from loralab_core.hardware.use import UseMeter
+from loralab_tui.actions.base import FindRoom
 from loralab_tui.actions.chat import ChatActions
 from loralab_tui.actions.hearing import Hearing
 from loralab_tui.actions.manners import Manners
@@ -80,9 +82,10 @@ class StudioApp(
         open_engine: OpenEngine = open_engine,
         meter: Callable[[], UseMeter] = UseMeter,
         demo: Callable[[], Demo | None] | None = None,
+        find_room: FindRoom = find_room,
     ) -> None:
-        """`open_engine` and `meter` (of the machine's use) are replaced where pictures must not change; `demo` is what
-        a newcomer is shown."""
+        """`open_engine`, `meter` (of the machine's use) and `find_room` (of a device) are replaced where pictures must
+        not change; `demo` is what a newcomer is shown."""
         no_color = os.environ.get("NO_COLOR")
         super().__init__(ansi_color=None if no_color is None else True)
         if no_color is not None:
@@ -93,6 +96,7 @@ class StudioApp(
         self.on_done_command = self.options.on_done
         self.meter = meter
         self.demo = demo
+        self.find_room = find_room
         self.studio = Studio()
         self.link = EngineLink(self.post_message, open_engine)
         self.main = MainScreen(self.studio)

@@ -56,6 +56,11 @@ def count(number: float | None) -> str:
     return f"{number:.0f}T"
 
 
+def parameters(number: float | None) -> str:
+    """Of a model, as they are spoken of: "135M", "8.2B"."""
+    return count(number).replace("k", "K").replace("G", "B")
+
+
 def times(number: float) -> str:
     """How often, where nobody should count on the last digit: "2", "14", "140"."""
     return f"{round(number, -max(0, len(str(round(number))) - 2)):,.0f}"

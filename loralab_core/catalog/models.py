@@ -6,6 +6,15 @@ from importlib import resources
 import msgspec
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """Counts of a model from which its memory follows; what is not known counts nothing, so sums are "at least"."""
+
+    parameters: int
+    context: int  # tokens
+    adapter_parameters: int | None = None  # of a LoRA of rank 8 on every projection
+    cache_numbers: int | None = None  # in the keys and values of 2,048 tokens
+
+
 class CatalogModel(msgspec.Struct, frozen=True):
     id: str  # on the Hub
     parameters: int
@@ -13,6 +22,8 @@ class CatalogModel(msgspec.Struct, frozen=True):
     context: int  # tokens
     about: str
     bytes: int | None = None  # of the weights; None: not looked up yet
+    adapter_parameters: int | None = None  # as in Figures
+    cache_numbers: int | None = None
     gated: bool = False  # its licence has to be accepted on the Hub first
     verified: bool = False  # `loralab models verify` found all of this on the Hub
 
@@ -20,6 +31,10 @@ class CatalogModel(msgspec.Struct, frozen=True):
     def weight_bytes(self) -> int:
         """Two a parameter, as all of these store them, until they are looked up."""
         return self.bytes or 2 * self.parameters
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(self.parameters, self.context, self.adapter_parameters, self.cache_numbers)
 
 
 def catalog_models() -> list[CatalogModel]:

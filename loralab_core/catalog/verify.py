@@ -8,12 +8,13 @@ import msgspec
 from loralab_core.catalog.download import fetch
 from loralab_core.catalog.hub import read_config_json, weight_files
 from loralab_core.catalog.hub_errors import explained
-from loralab_core.catalog.models import CatalogModel
+from loralab_core.catalog.models import CatalogModel, Figures
 from loralab_core.catalog.reference import HubReference
 from loralab_core.catalog.repository import Repository, look_up, refuse_unusable
 from loralab_core.errors import LoraLabError
 
-ReadConfig = Callable[[dict[str, Any], str], tuple[int, int]]  # parameters, context; BadInput
+ReadConfig = Callable[[dict[str, Any], str], Figures]  # of a parsed config.json and its place; BadInput
+SINCE = ("bytes", "adapter_parameters", "cache_numbers")  # may still be lacking in an entry
 
 
 class Found(msgspec.Struct):
@@ -24,6 +25,8 @@ class Found(msgspec.Struct):
     licence: str | None = None
     parameters: int | None = None
     context: int | None = None
+    adapter_parameters: int | None = None
+    cache_numbers: int | None = None
     gated: bool | None = None
     differences: list[str] = []
 
@@ -50,13 +53,16 @@ def _read_files(repository: Repository, found: Found, read: ReadConfig) -> None:
     snapshot = fetch(repository, small, lambda done, total, what: None)
     found.bytes = sum(file.size for file in weight_files(repository, snapshot))
     raw = read_config_json(snapshot / "config.json")
-    found.parameters, found.context = read(raw, f"{repository.id}/config.json")
+    for name, value in msgspec.structs.asdict(read(raw, f"{repository.id}/config.json")).items():
+        setattr(found, name, value)
 
 
 def _differences(model: CatalogModel, found: Found) -> list[str]:
     pairs = {name: (getattr(model, name), getattr(found, name)) for name in ("parameters", "context", "gated")}
     pairs |= {"licence": (model.licence.lower(), (found.licence or "none").lower())}
-    if model.bytes is not None:
-        pairs |= {"bytes": (model.bytes, found.bytes)}
-    said = [f"{name} is {there}, not {ours}" for name, (ours, there) in pairs.items() if ours != there]
-    return said + ([] if model.bytes is not None else [f"bytes is {found.bytes}, not written down yet"])
+    pairs |= {name: (getattr(model, name), getattr(found, name)) for name in SINCE}
+    return [
+        f"{name} is {there}, not written down yet" if ours is None else f"{name} is {there}, not {ours}"
+        for name, (ours, there) in pairs.items()
+        if ours != there
+    ]

@@ -3,7 +3,7 @@
 import argparse
 
 from loralab_core.cli.main import Subparsers
-from loralab_core.cli.terminal import print_json, say, size
+from loralab_core.cli.terminal import print_json, say
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
@@ -11,7 +11,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=list_all, json=False)
     actions = parser.add_subparsers(metavar="ACTION")
-    _action(actions, "list", "the catalogue, smallest first, and what else is on this disk", list_all)
+    _action(actions, "list", "what is on this disk, and the catalogue, smallest first", list_all)
     show_parser = _action(actions, "show", "one model: size, licence, memory, what would be downloaded", show)
     show_parser.add_argument("model", metavar="MODEL", help="Hub id, address on the Hub, or directory")
     pull_parser = _action(actions, "pull", "download a model; its directory is printed on stdout", pull)
@@ -30,24 +30,18 @@ def _action(
 
 
 def list_all(arguments: argparse.Namespace) -> int:
-    import msgspec
+    from loralab_core.catalog.found import models
+    from loralab_core.cli.model_list import as_json, lines
+    from loralab_core.hardware.room import find_room
+    from loralab_core.planning.candidates import candidates
 
-    from loralab_core.catalog.hub_cache import cached_models
-    from loralab_core.catalog.models import catalog_models
-
-    here = {id: str(directory) for id, directory in cached_models()}
-    models, known = catalog_models(), {model.id for model in catalog_models()}
-    others = {id: directory for id, directory in here.items() if id not in known}
+    room = find_room()
+    found = candidates(models(), room)
     if arguments.json:
-        rows = [{**msgspec.to_builtins(model), "directory": here.get(model.id)} for model in models]
-        print_json({"models": rows, "on_disk": [{"id": id, "directory": place} for id, place in others.items()]})
+        print_json(as_json(found, room))
         return 0
-    for model in models:
-        facts = f"{model.parameters / 1e6:>6,.0f}M  {size(model.weight_bytes):>9}  {model.licence:<10}"
-        notes = ("; on disk" if model.id in here else "") + ("; gated" if model.gated else "")
-        print(f"{model.id:<40} {facts}  {model.about}{notes}")
-    for id, place in others.items():
-        print(f"{id:<40} on disk: {place}")
+    for line in lines(found, room):
+        print(line)
     return 0
 
 
@@ -89,14 +83,13 @@ def show(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Exit code 1 where something differs or could not be looked up."""
-    from loralab_core.architecture.counts import parameter_count
     from loralab_core.architecture.families import parse_config
-    from loralab_core.catalog.models import catalog_models
+    from loralab_core.catalog.models import Figures, catalog_models
     from loralab_core.catalog.verify import Found, check_entry
+    from loralab_core.planning.footprint import figures_of
 
-    def read(raw: dict[str, object], source: str) -> tuple[int, int]:
-        config = parse_config(raw, source)
-        return parameter_count(config), config.context
+    def read(raw: dict[str, object], source: str) -> Figures:
+        return figures_of(parse_config(raw, source))
 
     results: list[Found] = []
     for model in catalog_models():

@@ -66,7 +66,12 @@ def resolve_base(asked: str, device: str, parameters: int) -> str:
         raise BadInput(f"--base {asked} comes with the 4-bit kernels; use --base bf16 for now")
     if asked != "auto":
         return asked
-    return "bf16" if parameters >= WORTH_BF16 and computes_bf16(device) else "fp32"
+    return auto_base(parameters, computes_bf16(device))
+
+
+def auto_base(parameters: int, bf16: bool) -> str:
+    """`bf16`: whether the device computes in it."""
+    return "bf16" if bf16 and parameters >= WORTH_BF16 else "fp32"
 
 
 def check_compute(asked: str) -> None:

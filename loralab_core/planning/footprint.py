@@ -4,20 +4,58 @@ Weights, the cache of an answer and the adapter's state are counted exactly; act
 allocator's slack come on top and depend on the batch, so the figures are lower bounds and are called so.
 """
 
+from typing import Literal
+
+import msgspec
+
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.counts import adapter_parameter_count, parameter_count
+from loralab_core.catalog.models import Figures
+from loralab_core.hardware.devices import auto_base
+from loralab_core.hardware.room import Room
 
+TOKENS, RANK = 2048, 8  # of the answer and of the adapter whose memory is stated
 WIDTH = {"fp32": 4, "bf16": 2}  # bytes of a number
 ADAPTER_STATE = 16  # bytes of a trained weight: itself, its gradient and Adam's two moments, all float32
+ROOMY = 2 / 3  # of the free memory: with more than that taken, a usual batch may not find its place
+
+Verdict = Literal["fits", "tight", "too big"]
 
 
-def answer_bytes(config: DecoderConfig, base: str, tokens: int) -> int:
-    """The weights in `base` and the keys and values of `tokens` tokens."""
-    width = WIDTH[base]
+class Need(msgspec.Struct, frozen=True):
+    """Bytes of memory on one device, each "at least"."""
+
+    base: str  # the precision that `auto` takes there
+    answer: int  # to answer with TOKENS tokens
+    train: int  # to train a LoRA of RANK
+    here: Verdict
+
+
+def figures_of(config: DecoderConfig) -> Figures:
+    tokens = min(TOKENS, config.context)
     kept = sum(min(tokens, window or tokens) for window in config.windows or (None,) * config.layers)
-    return width * (parameter_count(config) + 2 * config.kv_size * kept)
+    adapter = adapter_parameter_count(config, RANK)
+    return Figures(parameter_count(config), config.context, adapter, 2 * config.kv_size * kept)
 
 
-def train_bytes(config: DecoderConfig, base: str, rank: int) -> int:
-    """The frozen weights in `base` and an adapter of `rank` on every projection with its optimiser's state."""
-    return WIDTH[base] * parameter_count(config) + ADAPTER_STATE * adapter_parameter_count(config, rank)
+def answer_bytes(figures: Figures, base: str) -> int:
+    """The weights in `base` and the keys and values of the answer."""
+    return WIDTH[base] * (figures.parameters + (figures.cache_numbers or 0))
+
+
+def train_bytes(figures: Figures, base: str) -> int:
+    """The frozen weights in `base` and an adapter on every projection with its optimiser's state."""
+    return WIDTH[base] * figures.parameters + ADAPTER_STATE * (figures.adapter_parameters or 0)
+
+
+def need(figures: Figures, room: Room) -> Need:
+    base = auto_base(figures.parameters, room.bf16)
+    train = train_bytes(figures, base)
+    return Need(base, answer_bytes(figures, base), train, verdict(train, room))
+
+
+def verdict(least: int, room: Room) -> Verdict:
+    """ "tight" also where other programs hold what is lacking."""
+    if least > room.total:
+        return "too big"
+    return "fits" if least <= ROOMY * room.free else "tight"

@@ -8,11 +8,14 @@ from textual.app import App
 from textual.worker import Worker
 
 from loralab_core.errors import LoraLabError, explain_os_error
+from loralab_core.hardware.room import Room
 from loralab_tui.engine.link import EngineLink, GivenUp
 from loralab_tui.engine.setup import Setup
 from loralab_tui.runs.control import RunControl
 from loralab_tui.screens.main import MainScreen
 from loralab_tui.studio import Studio
+
+FindRoom = Callable[[str], Room]
 
 
 class ActionApp(App[None]):
@@ -26,6 +29,7 @@ class ActionApp(App[None]):
     setup: Setup
     runs: RunControl
     main: MainScreen
+    find_room: FindRoom
     farewell: str = ""
 
     def do(self, group: str, doing: Callable[..., Awaitable[None]], *about: Any) -> None:

@@ -2,6 +2,8 @@
 
 from textual import work
 
+from loralab_core.errors import LoraLabError
+from loralab_core.hardware.room import Room
 from loralab_tui.actions.base import ActionApp
 from loralab_tui.config import keymap
 from loralab_tui.studio import Corpus
@@ -12,9 +14,16 @@ class SetupActions(ActionApp):
     async def action_model(self) -> None:
         from loralab_tui.screens.model_picker import ModelPicker
 
-        chosen = await self.push_screen_wait(ModelPicker(self.studio.model))
+        chosen = await self.push_screen_wait(ModelPicker(self.studio.model, self.room))
         if chosen is not None:
             self.change_model(chosen)
+
+    def room(self) -> Room | None:
+        """Of the device that F4 asks for; None where it is not here. Not for a thread that paints."""
+        try:
+            return self.find_room(self.studio.plan["device"])
+        except LoraLabError:
+            return None
 
     @work(group="dialog", exclusive=True)
     async def action_corpus(self) -> None:

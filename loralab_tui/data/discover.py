@@ -1,13 +1,10 @@
-"""Models and corpora that lie around, found by looking at directories; nothing is opened that is large."""
+"""What a user names as a model or a corpus, looked at where it lies; nothing is opened that is large."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from loralab_core.catalog.hub_cache import cached_models
-from loralab_core.catalog.models import catalog_models
 from loralab_core.catalog.pocket import NAME, POCKET
 from loralab_core.catalog.reference import hub_reference
 from loralab_core.errors import BadInput, explain_os_error
@@ -17,54 +14,7 @@ from loralab_core.text.formats import format_of
 from loralab_tui import words
 from loralab_tui.studio import Corpus
 
-DEPTH = 3
 MOST = 100_000  # files and folders of a corpus; above it somebody has named a whole disk
-
-
-@dataclass(frozen=True)
-class FoundModel:
-    """`reference` is what the engine is given: a directory, or an id for a cached download."""
-
-    name: str
-    reference: str
-    size: int
-    where: str
-
-
-def models(extra: Path | None = None) -> list[FoundModel]:
-    """Pocket, then those in `extra` (a directory someone points at), in LORALAB_HOME/models, in the Hugging Face
-    cache, and the checked models of the Hub, which are downloaded when they are chosen."""
-    found = [FoundModel("Pocket", str(POCKET), _weights(POCKET), "bundled")]
-    found += _below(extra, str(extra), DEPTH) if extra else ()
-    found += _below(home() / "models", "LORALAB_HOME", DEPTH)
-    found += _cached()
-    found += (FoundModel(model.id, model.id, model.weight_bytes, "to download") for model in catalog_models())
-    return list({model.reference: model for model in reversed(found)}.values())[::-1]
-
-
-def _below(directory: Path, where: str, depth: int) -> Iterator[FoundModel]:
-    """Directories that hold a model, at most `depth` levels down; unreadable ones are passed over."""
-    try:
-        if (directory / "config.json").is_file():
-            if weights := _weights(directory):
-                yield FoundModel(directory.name, str(directory), weights, where)
-            return
-        children = sorted(child for child in directory.iterdir() if child.is_dir()) if depth else []
-    except OSError:
-        return
-    for child in children:
-        if not child.name.startswith("."):
-            yield from _below(child, where, depth - 1)
-
-
-def _weights(directory: Path) -> int:
-    """Bytes of the safetensors files; 0 where there are none. A link to a file that is gone counts nothing."""
-    return sum(os.path.getsize(file) for file in directory.glob("*.safetensors") if os.path.isfile(file))
-
-
-def _cached() -> Iterator[FoundModel]:
-    for name, snapshot in cached_models():
-        yield FoundModel(name, name, _weights(snapshot), "Hugging Face cache")
 
 
 def here() -> Path:
@@ -97,10 +47,36 @@ def check_model(text: str) -> str:
         return os.path.realpath(os.path.dirname(path))
     if text.strip().lower() == NAME:
         return str(POCKET)
-    reference = None if text.startswith((".", "/", "~")) else hub_reference(text)
+    reference = hub_id(text)
     if reference is None:
         raise BadInput(f"{text} is neither a directory or .gguf file here nor an id like owner/name")
-    return str(reference)
+    return reference
+
+
+def hub_id(text: str) -> str | None:
+    """The model of the Hub that `text` names by its id or address. BadInput as `hub_reference`."""
+    reference = None if _is_path(text) else hub_reference(text)
+    return str(reference) if reference else None
+
+
+def names_a_model(text: str) -> bool:
+    """Whether `text` is a path, an id, an address or Pocket, which `check_model` judges; else it is words to search."""
+    try:
+        return _is_path(text) or os.path.exists(text) or text.strip().lower() == NAME or hub_id(text) is not None
+    except BadInput:
+        return True
+
+
+def search_words(text: str) -> list[str]:
+    """What a model in a list has to hold for `text` to mean it; nothing for a path, which is looked through."""
+    try:
+        return [] if _is_path(text) else (hub_id(text) or text).lower().split()
+    except BadInput:  # a token: what is wrong is said, and nothing is searched for
+        return []
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith((".", "/", "~"))
 
 
 def look_at(*places: str) -> Corpus:

@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config
-from loralab_core.catalog.models import catalog_models
+from loralab_core.catalog.models import Figures, catalog_models
+from loralab_core.catalog.pocket import POCKET
+from loralab_core.hardware.room import Room
+from loralab_core.planning.footprint import Verdict, figures_of, need, train_bytes
 from tests.catalog.hub_server import ID, LLAMA, SMALL, Hub, loralab, weights
 
 PARAMETERS = parameter_count(parse_config(LLAMA, "config.json"))
@@ -53,9 +56,23 @@ def test_list_is_the_catalogue_and_what_is_on_disk(hub: Hub, tmp_path: Path) -> 
     hub.asked.clear()
     listed = json.loads(loralab(tmp_path, hub.address, "models", "list", "--json").stdout)
     assert [model["id"] for model in listed["models"]] == [model.id for model in catalog_models()]
-    assert listed["on_disk"] == [{"id": ID, "directory": place}]
-    assert f"on disk: {place}" in loralab(tmp_path, hub.address, "models").stdout
+    assert [(one["id"], one["directory"]) for one in listed["on_disk"]] == [(str(POCKET),) * 2, (ID, place)]
+    for one in listed["models"] + listed["on_disk"]:
+        assert one["train_bytes_at_least"] > 0 and one["here"] in get_args(Verdict), one
+    said = loralab(tmp_path, hub.address, "models").stdout
+    assert f"on disk: {place}" in said and "accept its licence on the Hub first" in said
+    assert "as published" in said, "nobody has compared the catalogue with the Hub yet"
     assert not hub.asked
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "here"), [(300, 300, "fits"), (140, 300, "tight"), (1, 300, "tight"), (1, 99, "too big")]
+)
+def test_what_fits_leaves_room_for_a_batch(free: int, total: int, here: str) -> None:
+    figures = Figures(100_000_000 // 2, 64)  # of whose adapter nothing is known: the weights alone
+    assert train_bytes(figures, "bf16") == 100_000_000
+    million = 1_000_000
+    assert need(figures, Room("cuda:0", free * million, total * million, bf16=True)).here == here
 
 
 def test_verify_names_what_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> None:
@@ -73,14 +90,16 @@ def test_verify_compares_every_fact(hub: Hub, tmp_path: Path) -> None:
         "from loralab_core.catalog.models import CatalogModel\n"
         "from loralab_core.catalog.verify import check_entry\n"
         "model = msgspec.json.decode(sys.argv[1], type=CatalogModel)\n"
-        f"print(check_entry(model, lambda raw, source: ({PARAMETERS}, 64)).differences)"
+        "from loralab_core.catalog.models import Figures\n"
+        f"print(check_entry(model, lambda raw, source: Figures({PARAMETERS}, 64, 7, 8)).differences)"
     )
-    right = CatalogModel(ID, PARAMETERS, "MIT", 64, "", len(weights()), gated=True)
-    wrong = CatalogModel(ID, PARAMETERS + 1, "gpl", 65, "", 1)
+    right = CatalogModel(ID, PARAMETERS, "MIT", 64, "", len(weights()), 7, 8, gated=True)
+    wrong = CatalogModel(ID, PARAMETERS + 1, "gpl", 65, "", 1, 9)
     assert check(hub, tmp_path, program, right) == "[]"
     said = check(hub, tmp_path, program, wrong)
-    for fact in ("parameters", "licence", "context", "bytes", "gated"):
+    for fact in ("parameters", "licence", "context", "bytes", "gated", "adapter_parameters"):
         assert f"{fact} is " in said
+    assert "cache_numbers is 8, not written down yet" in said
 
 
 def check(hub: Hub, cache: Path, program: str, model: object) -> str:
@@ -106,7 +125,7 @@ def test_the_catalogue_says_what_the_real_configurations_say(fixtures_dir: Path)
         path = fixtures_dir / "configs" / f"{name}.json"
         if path.is_file():
             config = parse_config(json.loads(path.read_text()), str(path))
-            assert (parameter_count(config), config.context) == (model.parameters, model.context), model.id
+            assert figures_of(config) == model.figures, model.id
             compared += 1
     assert compared >= 20
 

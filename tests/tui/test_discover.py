@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from loralab_core.catalog.found import models
 from loralab_core.catalog.pocket import POCKET
 from loralab_core.errors import BadInput
 from loralab_core.paths import with_tilde
@@ -15,7 +16,7 @@ from tests.tui.fake_engine import FakeEngine
 
 
 def test_models_below_a_directory_are_found_with_their_size(model: Path) -> None:
-    found = discover.models(model.parent)[1]
+    found = models(model.parent)[1]
     assert (found.name, found.size, found.reference) == ("tiny", 1000, str(model))
 
 
@@ -25,7 +26,7 @@ def test_the_hub_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.Mon
     (snapshot / "config.json").write_text("{}")
     (snapshot / "model.safetensors").write_bytes(b"\0" * 10)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    found = discover.models()[1:]
+    found = models()[1:]
     assert found[0].reference == "someone/small"
     assert {model.where for model in found[1:]} == {"to download"}
 
@@ -33,7 +34,7 @@ def test_the_hub_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_download_whose_files_were_removed_is_no_model(model: Path) -> None:
     (model / "model.safetensors").unlink()
     (model / "model.safetensors").symlink_to(model / "gone")
-    assert str(model) not in [found.reference for found in discover.models(model.parent)]
+    assert str(model) not in [found.reference for found in models(model.parent)]
 
 
 NOBODY = "~nobody-of-that-name/x"
@@ -56,7 +57,7 @@ def test_the_home_of_a_user_who_does_not_exist_is_said(read: Callable[[str], obj
 
 def test_where_downloads_lie_may_be_set_to_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", NOBODY)
-    assert {model.where for model in discover.models()} == {"bundled", "to download"}
+    assert {model.where for model in models()} == {"bundled", "to download"}
 
 
 async def test_a_run_to_attach_to_in_such_a_home_is_said(engine: FakeEngine, model: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_whole_disk_is_no_corpus_and_is_not_walked_to_its_end(tmp_path: Path) 
 
 
 def test_pocket_is_always_there_and_comes_first(model: Path) -> None:
-    first = discover.models(model.parent)[0]
+    first = models(model.parent)[0]
     assert (first.name, first.where, first.reference) == ("Pocket", "bundled", str(POCKET))
     assert discover.check_model("pocket") == str(POCKET)
 

@@ -5,6 +5,9 @@ from typing import Any
 
 NAME = "pocket"  # what a user calls it; resolve_model knows the word
 
+ABOUT = "comes with LoRA Lab; simple English, trains in a minute on any computer"
+LICENCE = "mit"
+
 _HERE = Path(__file__).resolve().parent
 POCKET = _HERE / "model"
 SAMPLE_CORPUS = _HERE / "sea-captain.jsonl"  # the same questions, answered by a merry old sea captain

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from textual.pilot import Pilot
 
+from loralab_core.hardware.room import Room
 from loralab_core.hardware.use import Use
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.record import write_record
@@ -27,6 +28,10 @@ class SteadyMeter:
 
     def read(self) -> Use:
         return Use(cpu_percent=40.0, memory_used=6_200_000_000, memory_total=16_000_000_000, process_memory=0, gpus=())
+
+
+def steady_room(asked: str) -> Room:
+    return Room("cpu", free=9_800_000_000, total=16_000_000_000, bf16=True)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Every screen and state, each as the keys and events that lead to it."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from textual.widgets import Input
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.wire import messages as wire
 from loralab_tui.runs.view import Phase
+from tests.catalog.hub_server import LLAMA
 from tests.tui.driving import seen
 from tests.tui.pictures.stage import PLACE, Stage, aged_run
 
@@ -50,8 +52,12 @@ async def a_run_lives_elsewhere(stage: Stage) -> None:
 
 @empty
 async def model_picker(stage: Stage) -> None:
+    mine = PLACE / "home" / "models" / "letters-of-1820"
+    mine.mkdir(parents=True)
+    (mine / "config.json").write_text(json.dumps(LLAMA))
+    (mine / "model.safetensors").write_bytes(b"\0" * 300_000)
     await stage.press("f6")
-    await stage.until(lambda: getattr(stage.app.screen, "found", None))
+    await stage.until(lambda: getattr(stage.app.screen, "room", None))
 
 
 @empty

@@ -15,7 +15,7 @@ from loralab_core.catalog.pocket import POCKET, SAMPLE_CORPUS
 from loralab_tui.app import Options, StudioApp
 from loralab_tui.config import theme
 from tests.tui.fake_engine import FakeEngine
-from tests.tui.pictures.stage import PLACE, Stage, SteadyMeter
+from tests.tui.pictures.stage import PLACE, Stage, SteadyMeter, steady_room
 from tests.tui.pictures.states import BUNDLED, EMPTY, MAIN, Lead
 
 pytestmark = pytest.mark.xdist_group("pictures")  # they share one place in the file system
@@ -58,7 +58,10 @@ async def drawn(name: str, colours: str, size: tuple[int, int], place: Path, eng
     engine.run_dir = str(PLACE / "runs" / "king")
     engine.loaded = name != "loading"
     app = StudioApp(
-        Options(host="box", **({} if name in EMPTY else chosen)), open_engine=engine.open, meter=SteadyMeter
+        Options(host="box", **({} if name in EMPTY else chosen)),
+        open_engine=engine.open,
+        meter=SteadyMeter,
+        find_room=steady_room,
     )
     lead: Lead = (EMPTY | BUNDLED | MAIN)[name]
     async with app.run_test(size=size) as pilot:
