@@ -1,6 +1,7 @@
 """What the text tests share: the real tokenizers and templates by name, conversations, and the oracle."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,12 @@ TOOL_TURNS = [
 ]
 
 
+@lru_cache(16)
 def oracle_tokenizer(directory: Path) -> Any:
     """transformers' tokenizer of the file as it stands.
 
-    Not AutoTokenizer: from version 5 on, its Llama class replaces the normaliser that the file was saved with.
+    Not AutoTokenizer: from version 5 on, some of its classes replace what the file was saved with (see
+    test_tokenizer_parity.py).
     """
     from transformers import PreTrainedTokenizerFast
 
