@@ -67,6 +67,8 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None) -> Rendered:
         """Render `messages`; BadInput carries the template's own objection to them."""
+        if not messages:
+            raise BadInput("a conversation needs at least one message")
         tracker = _Tracker()
         values = {**self.variables, "messages": _plain_messages(messages), "tools": _plain(tools), "documents": None}
         try:

@@ -47,6 +47,8 @@ def tokenizer_json(path: Path, config: dict[str, Any], added: dict[str, Any]) ->
         raise BadInput(f"{path} is not a SentencePiece model ({error}); download it again") from None
     if found.model not in (UNIGRAM, BPE):
         raise BadInput(f"{path} is a SentencePiece model by words or characters, only unigram and BPE are known")
+    if config.get("add_prefix_space") is False:
+        found = found._replace(dummy_prefix=False)
     backend = build(found)
     _add(backend, config, added)
     surround(backend, config)

@@ -138,7 +138,8 @@ def _templates(directory: Path, config: dict[str, Any]) -> dict[str, str]:
     if isinstance(given, dict):
         return {str(name): text for name, text in given.items() if isinstance(text, str)}
     if isinstance(given, list):
-        return {entry["name"]: entry["template"] for entry in given if isinstance(entry, dict) and "template" in entry}
+        entries = [(entry.get("name"), entry.get("template")) for entry in given if isinstance(entry, dict)]
+        return {name: text for name, text in entries if isinstance(name, str) and isinstance(text, str)}
     return {}
 
 
