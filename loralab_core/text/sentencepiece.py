@@ -13,6 +13,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from loralab_core.errors import BadInput, explain_os_error
+from loralab_core.text.added_tokens import listed_tokens
 
 UNIGRAM, BPE = 1, 2
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
@@ -57,13 +58,10 @@ def tokenizer_json(path: Path, config: dict[str, Any], added: dict[str, Any]) ->
 
 def _add(backend: tokenizers.Tokenizer, config: dict[str, Any], added: dict[str, Any]) -> None:
     """In the order of their ids, which the library hands out one after the other."""
-    listed = config.get("added_tokens_decoder")
-    listed = {int(number): token for number, token in listed.items()} if isinstance(listed, dict) else {}
-    listed |= {number: {"content": text} for text, number in added.items() if number not in listed}
+    listed = listed_tokens(config)
+    listed |= {number: AddedToken(text, normalized=False) for text, number in added.items() if number not in listed}
     for _, token in sorted(listed.items()):
-        how = {name: bool(token.get(name)) for name in ("single_word", "lstrip", "rstrip", "normalized")}
-        is_special = bool(token.get("special"))
-        (backend.add_special_tokens if is_special else backend.add_tokens)([AddedToken(token["content"], **how)])
+        (backend.add_special_tokens if token.special else backend.add_tokens)([token])
 
 
 def surround(backend: tokenizers.Tokenizer, config: dict[str, Any]) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
 from loralab_core.errors import BadInput
+from loralab_core.text.added_tokens import declare
 from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Rendered
 from loralab_core.text.continuation import render_continued
 from loralab_core.text.detokenize import TextStream, byte_token_ids
@@ -61,6 +63,9 @@ class Tokenizer:
         # Files often keep the settings of the job that wrote them; here nothing is ever shortened or padded silently.
         backend.no_truncation()
         backend.no_padding()
+        declared = declare(backend, files.listed, files.special.values())
+        if declared:
+            files = replace(files, fingerprint=sha256("\n".join([files.fingerprint, *declared]).encode()).hexdigest())
         return cls(backend, files)
 
     def encode(self, text: str, special: bool = True) -> list[int]:

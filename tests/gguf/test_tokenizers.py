@@ -14,7 +14,7 @@ from loralab_core.text.sentencepiece import parse
 from loralab_core.text.tokenizer import Tokenizer
 from loralab_core.text.tokenizer_files import has_tokenizer
 from tests.gguf.writer import write
-from tests.text.test_tokenizer import TEXTS
+from tests.text.difficult_texts import DIFFICULT
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 MORE = ("12345 + 6.7e-8 = 𝟙𝟚", "it's WE'LL\r\n\r\n  x\t\ty", "  </s><s> <|im_end|>\n<|user|>\n\nHi<|end|>\n", "ﬁ Å")
@@ -72,7 +72,7 @@ def test_byte_level_tokenizers(name: str, fixtures_dir: Path, tmp_path: Path) ->
     def check(text: str) -> None:
         same(ours, theirs, text)
 
-    same(ours, theirs, *TEXTS, *MORE)
+    same(ours, theirs, *DIFFICULT.values(), *MORE)
     check()
 
 
@@ -81,7 +81,7 @@ def test_sentencepiece_with_scores(name: str, fixtures_dir: Path, tmp_path: Path
     directory = fixtures_dir / "tokenizers" / name
     pieces = parse((directory / "tokenizer.model").read_bytes()).pieces
     ours = tokenizer(tmp_path / "x.gguf", model="llama", **lists(pieces), bos_token_id=1, eos_token_id=2)
-    same(ours, Tokenizer.load(directory), *TEXTS, *MORE)
+    same(ours, Tokenizer.load(directory), *DIFFICULT.values(), *MORE)
 
 
 def lists(pieces: list[Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_phi_3_swallows_what_follows_its_special_tokens(fixtures_dir: Path, tmp_
 
 def test_the_real_file_and_the_same_tokenizer_as_json(fixtures_dir: Path) -> None:
     ours, theirs = (Tokenizer.load(fixtures_dir / "models" / name) for name in ("stories260K.gguf", "stories260K"))
-    same(ours, theirs, *TEXTS, *MORE)
+    same(ours, theirs, *DIFFICULT.values(), *MORE)
     assert (ours.bos_id, ours.eos_id, ours.prefix_ids, ours.vocab_size) == (1, 2, [1], 512)
     assert ours.pad_id is None  # 2^32 - 1 in the file
 
@@ -142,7 +142,7 @@ def test_the_words_of_llama_3(tmp_path: Path) -> None:
     )
     cut = pre_tokenizers.Split(Regex(expression), "isolated")
     ours = tokenizer(tmp_path / "x.gguf", **LLAMA3).backend.pre_tokenizer
-    for text in (*TEXTS, *MORE):
+    for text in (*DIFFICULT.values(), *MORE):
         expected = [span for _, span in cut.pre_tokenize_str(text)]
         assert [span for _, span in ours.pre_tokenize_str(text)] == expected
 
@@ -150,7 +150,8 @@ def test_the_words_of_llama_3(tmp_path: Path) -> None:
 def test_templates_by_name(tmp_path: Path) -> None:
     given = {"tokenizer.chat_template": "plain", "tokenizer.chat_template.tool_use": "with tools"}
     ours = tokenizer(tmp_path / "x.gguf", **LLAMA3, **given)
-    assert ours.render_chat([]) == "plain" and ours.render_chat([], tools=[]) == "with tools"
+    turns = [{"role": "user", "content": "x"}]
+    assert ours.render_chat(turns) == "plain" and ours.render_chat(turns, tools=[]) == "with tools"
 
 
 @pytest.mark.parametrize(

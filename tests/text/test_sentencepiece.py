@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loralab_core.errors import BadInput
 from loralab_core.text.tokenizer import Tokenizer
-from tests.text.test_tokenizer import TEXTS
+from tests.text.difficult_texts import DIFFICULT
 
 BOTH = ("tokenizers/llama-2", "tokenizers/tinyllama-1.1b-chat")
 
@@ -29,7 +29,7 @@ def test_it_is_the_same_tokenizer(pair: tuple[Tokenizer, Tokenizer]) -> None:
     for part in ("model", "normalizer", "pre_tokenizer", "decoder", "added_tokens"):
         assert made[part] == saved[part], part
     assert made["post_processor"]["single"] == saved["post_processor"]["single"]
-    for text in TEXTS:
+    for text in DIFFICULT.values():
         assert pair[0].encode(text) == pair[1].encode(text)
     assert pair[0].eos_ids == pair[1].eos_ids and pair[0].bos_id == pair[1].bos_id == 1
 
@@ -50,6 +50,23 @@ def test_tokens_added_later_and_an_end_that_is_asked_for(fixtures_dir: Path, tmp
     (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": false, "add_eos_token": true}')
     tokenizer = Tokenizer.load(tmp_path)
     assert tokenizer.encode("a<pad><|end|>")[1:] == [32000, 32001, 2]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_ids_are_those_of_sentencepiece_itself(fixtures_dir: Path, tmp_path: Path, name: str) -> None:
+    """Recorded from its 0.2.3. transformers 5 makes [1, 3275] and 259, 29891 of the same file."""
+    shutil.copyfile(fixtures_dir / name / "tokenizer.model", tmp_path / "tokenizer.model")
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.encode(" lead") == [1, 29871, 3275]
+    assert tokenizer.encode("x\n\n  y") == [1, 921, 13, 13, 29871, 343]
+
+
+def test_no_space_is_put_before_a_text_where_the_config_says_so(fixtures_dir: Path, tmp_path: Path) -> None:
+    shutil.copyfile(fixtures_dir / BOTH[0] / "tokenizer.model", tmp_path / "tokenizer.model")
+    (tmp_path / "tokenizer_config.json").write_text('{"add_prefix_space": false}')
+    tokenizer = Tokenizer.load(tmp_path)
+    assert tokenizer.encode("Hello") == [1, 10994]  # as transformers has it; with the space 15043
+    assert tokenizer.decode(tokenizer.encode(" lead Hello")) == " lead Hello"
 
 
 @pytest.mark.parametrize("content", [b"", b"not one", bytes(100), b"\x0a\xff\x01"])
