@@ -80,7 +80,6 @@ EVERY: dict[str, list[Turn]] = {
 TOOL_LISTS = {
     "no tools": None,
     "empty list": [],
-    "schema": TOOLS,
     "bare function": [TOOLS[0]["function"]],
     "two": [
         *TOOLS,

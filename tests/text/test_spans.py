@@ -172,7 +172,7 @@ def conversations(draw: st.DrawFn, tools: bool, thinks: bool) -> list[dict[str, 
 def test_what_we_derive_is_what_the_marks_say(pair: Pair) -> None:
     knows_tools = "tool_calls" in pair.marked
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(conversations(knows_tools, "reasoning_content" in pair.marked))
     def check(messages: list[dict[str, Any]]) -> None:
         encoder = Encoder(pair.ours)
