@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 
 from loralab_core.errors import BadInput
-from loralab_core.text.added_tokens import declare
+from loralab_core.text.added_tokens import declare, listed_tokens
 from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Rendered
 from loralab_core.text.continuation import render_continued
 from loralab_core.text.detokenize import TextStream, byte_token_ids
@@ -63,7 +63,7 @@ class Tokenizer:
         # Files often keep the settings of the job that wrote them; here nothing is ever shortened or padded silently.
         backend.no_truncation()
         backend.no_padding()
-        declared = declare(backend, files.listed, files.special.values())
+        declared = declare(backend, listed_tokens(files.config), files.special.values())
         if declared:
             files = replace(files, fingerprint=sha256("\n".join([files.fingerprint, *declared]).encode()).hexdigest())
         return cls(backend, files)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tokenizers import AddedToken
 
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf, read_gguf
-from loralab_core.text.added_tokens import listed_tokens
 
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 SENTENCEPIECE = "tokenizer.model"
@@ -29,7 +27,7 @@ class TokenizerFiles:
     pad_id: int | None
     model_max_length: int | None
     fingerprint: str
-    listed: dict[int, AddedToken] = field(default_factory=dict)  # added_tokens_decoder of tokenizer_config.json
+    config: dict[str, Any] = field(default_factory=dict)  # tokenizer_config.json
 
 
 def read_tokenizer_files(directory: Path) -> TokenizerFiles:
@@ -60,7 +58,7 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
         pad_id=_first(_ids(generation.get("pad_token_id")) or _ids(model.get("pad_token_id"))),
         model_max_length=_limit(config.get("model_max_length")),
         fingerprint=tokenizer_fingerprint(vocabulary, special, templates, ends),
-        listed=listed_tokens(config),
+        config=config,
     )
 
 
