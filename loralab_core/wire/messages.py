@@ -18,7 +18,6 @@ from loralab_core.wire.requests import (
     Peek,
     Request,
     Resume,
-    Sampling,
     Shutdown,
     Status,
     Stop,
@@ -37,6 +36,7 @@ from loralab_core.wire.responses import (
     RunEvent,
     Started,
 )
+from loralab_core.wire.sampling import Sampling, check_sampling
 
 __all__ = [
     "VERSION",
@@ -67,6 +67,7 @@ __all__ = [
     "Status",
     "Stop",
     "Train",
+    "check_sampling",
     "decode_request",
     "decode_response",
     "encode",

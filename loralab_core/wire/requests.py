@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from loralab_core.wire.sampling import Sampling
+
 VERSION = 3  # changes when one side would not understand the other: a new request, or one that means something else
 
 
@@ -82,19 +84,6 @@ class Peek(Message, tag="peek"):
     id: int
     run: str
     rows: int = 4  # at most
-
-
-class Sampling(msgspec.Struct, kw_only=True, frozen=True):
-    """How tokens are drawn. temperature 0 is greedy."""
-
-    temperature: float = 0.0
-    top_k: int = 0  # 0: all
-    top_p: float = 1.0
-    min_p: float = 0.0  # leave out what is less likely than this share of the likeliest
-    repetition_penalty: float = 1.0  # above 1: what was read or said before becomes less likely
-    stop: tuple[str, ...] = ()  # texts that end the answer and are no part of it
-    seed: int = 0
-    max_new_tokens: int = 256
 
 
 class Generate(Message, tag="generate"):
