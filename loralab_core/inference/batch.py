@@ -1,78 +1,94 @@
-"""Several prompts answered side by side: one pass of the model draws a token of each.
+"""Several prompts answered side by side: one pass of the model draws a token of each."""
 
-Prompts of different lengths are padded on the left, so that all draw at the same place; nobody sees the padding, and
-each row counts its positions from its own first token. A row says what it would have said alone.
-"""
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict, Unpack
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
-from loralab_core.inference.kv_cache import KVCache
-from loralab_core.inference.sampling import Sampler
-from loralab_core.inference.stopping import StopStrings
-from loralab_core.lora.adapter import Adapter
+from loralab_core.errors import BadInput
+from loralab_core.inference.generate import Answer, prompt_ids
+from loralab_core.inference.reader import Reader
+from loralab_core.inference.room import room_bytes, rows_bytes
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.ops import AttentionPlan
+from loralab_core.models import Decoder
 from loralab_core.wire.messages import Sampling
 
-
-class _Row:
-    """One prompt and its answer."""
-
-    def __init__(self, lm: LoadedModel, prompt: Sequence[int], sampling: Sampling):
-        self.prompt, self.sampling, self.ends = prompt, sampling, lm.text().eos_ids
-        self.sampler, self.stream = Sampler(sampling, prompt), lm.text().stream()
-        self.stops, self.text, self.count, self.done = StopStrings(sampling.stop), "", 0, False
-
-    def take(self, logits: Tensor) -> int:
-        """Draw the next token; of a row that is done, whatever: nobody reads it."""
-        if self.done:
-            return self.prompt[-1]
-        token = self.sampler.draw(logits)
-        self.count += 1
-        if token not in self.ends:
-            self.text += self.stops.push(self.stream.push(token))
-        self.done = token in self.ends or self.stops.found or self.count >= self.sampling.max_new_tokens
-        return token
-
-    def finish(self) -> str:
-        self.text += self.stops.push(self.stream.flush())
-        return self.text + self.stops.flush()
+AT_MOST = 16  # prompts at a time: more hardly go faster
 
 
-def answer_together(
-    lm: LoadedModel, prompts: Sequence[Sequence[int]], sampling: Sampling, adapter: Adapter | None = None
-) -> list[str]:
-    """The answers' texts, in the prompts' order. Rows that reach the context's end stop there."""
-    rows = [_Row(lm, prompt, sampling) for prompt in prompts]
-    if rows and sampling.max_new_tokens > 0:
-        with torch.no_grad(), lm.using(adapter):
-            _draw_all(lm, rows)
-    return [row.finish() for row in rows]
+class Drawing(TypedDict, total=False):
+    """The fields of Sampling."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    stop: Sequence[str]
+    seed: int
+    max_new_tokens: int
 
 
-def _draw_all(lm: LoadedModel, rows: list[_Row]) -> None:
-    model, longest = lm.model, max(len(row.prompt) for row in rows)
-    pads = torch.tensor([longest - len(row.prompt) for row in rows])
-    cache = KVCache(model.config, model.dtype, model.device, batch=len(rows))
-    texts = [[row.prompt[0]] * int(pad) + list(row.prompt) for row, pad in zip(rows, pads, strict=True)]
-    while True:
-        cache.make_room_for(len(texts[0]))
-        logits = _logits(lm, [text[cache.length :] for text in texts], pads, cache)
-        for text, row, each in zip(texts, rows, logits, strict=True):
-            text.append(row.take(each))
-        if all(row.done for row in rows) or cache.length >= model.config.context:
-            return
+def draw_together(answers: Sequence[Answer]) -> Iterator[int]:
+    """Draw a token of every answer that has not ended, again and again; yields how many have ended after each.
+
+    All are of one model and one adapter. An answer that has ended leaves, and makes the others faster.
+    """
+    going = [answer for answer in answers if not answer.ended]
+    if not going:
+        return
+    reader = Reader(going[0].lm, [answer.ids for answer in going], going[0].adapter)
+    while going:
+        for answer, logits in zip(going, reader.logits(), strict=True):
+            answer.take(logits)
+        rows = [row for row, answer in enumerate(going) if not answer.ended]
+        going = [going[row] for row in rows]
+        reader.keep(rows)
+        reader.add([answer.tokens[-1] for answer in going])
+        yield len(answers) - len(going)
 
 
-def _logits(lm: LoadedModel, feed: list[list[int]], pads: Tensor, cache: KVCache) -> Tensor:
-    """[rows, vocab] behind the last token of each row."""
-    model, past, time = lm.model, cache.length, len(feed[0])
-    windows = model.config.distinct_windows
-    plans = {window: AttentionPlan.padded(pads, past, time, model.device, window) for window in windows}
-    positions = (torch.arange(past, past + time) - pads[:, None]).clamp_min(0).to(model.device)
-    ids = torch.tensor(feed, device=model.device)
-    hidden = model.hidden(ids, positions=positions, plans=plans, cache=cache)[:, -1:]
-    return model.logits(hidden)[:, 0]
+def batches(
+    model: Decoder, prompts: Sequence[Sequence[int]], new_tokens: int, at_most: int, room: int
+) -> Iterator[range]:
+    """Which prompts are answered together, in their order: up to `at_most`, fewer where `room` bytes do not hold them.
+
+    One that is too large for that is tried alone.
+    """
+    start = 0
+    while start < len(prompts):
+        longest, stop = 0, start
+        while stop < min(len(prompts), start + at_most):
+            longest = max(longest, len(prompts[stop]))
+            if stop > start and rows_bytes(model, stop + 1 - start, longest, new_tokens) > room:
+                break
+            stop += 1
+        yield range(start, stop)
+        start = stop
+
+
+def generate_batch(
+    lm: LoadedModel,
+    prompts: Sequence[str | Sequence[dict[str, Any]]],
+    *,
+    batch_size: int = AT_MOST,
+    **drawing: Unpack[Drawing],
+) -> Iterator[str]:
+    """What `generate` says to each prompt alone, whole texts in the prompts' order; options as there.
+
+    Each prompt is a text or chat messages. `batch_size`: prompts at a time, at most. Raises BadInput, before anything
+    is answered, naming a prompt that cannot be.
+    """
+    sampling = Sampling(**{**drawing, "stop": tuple(drawing.get("stop", ()))})  # type: ignore[arg-type]
+    adapter = lm.adapters[lm.current] if lm.current is not None else None
+    ids = [_ids(lm, prompt, number) for number, prompt in enumerate(prompts, 1)]
+    for batch in batches(lm.model, ids, sampling.max_new_tokens, batch_size, room_bytes(lm.device)):
+        answers = [Answer(lm, ids[each], sampling, adapter, continues=isinstance(prompts[each], str)) for each in batch]
+        for _ in draw_together(answers):
+            pass
+        yield from (answer.text for answer in answers)
+
+
+def _ids(lm: LoadedModel, prompt: str | Sequence[dict[str, Any]], number: int) -> list[int]:
+    try:
+        return prompt_ids(lm, prompt=prompt) if isinstance(prompt, str) else prompt_ids(lm, messages=prompt)
+    except BadInput as error:
+        raise BadInput(f"prompt {number}: {error}") from None

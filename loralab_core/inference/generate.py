@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-import torch
+from torch import Tensor
 
 from loralab_core.errors import BadInput
-from loralab_core.inference.kv_cache import KVCache
+from loralab_core.inference.reader import Reader
 from loralab_core.inference.sampling import Sampler
-from loralab_core.inference.stopping import StopStrings
+from loralab_core.inference.stopping import StopStrings, stop_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.text.system_turn import render_question
@@ -39,7 +39,10 @@ def prompt_ids(
         ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt or "", special=False)]
     context = lm.model.config.context
     if len(ids) >= context:
-        raise BadInput(f"the prompt has {len(ids)} tokens, this model reads {context}; shorten it or start anew")
+        raise BadInput(
+            f"the prompt has {len(ids)} tokens and this model reads {context}, so there is no room for an answer; "
+            "shorten it or begin a new conversation"
+        )
     if not ids:
         raise BadInput("the prompt is empty and this model has no token to begin with; type something")
     return ids
@@ -60,15 +63,20 @@ class Answer:
         """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained.
 
         `continues`: the prompt is a text that goes on, so the space between the two belongs to the answer.
+        Raises BadInput for a setting of `sampling` that cannot be.
         """
-        self.continues = continues
+        tokenizer = lm.text()
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
         self.tokens: list[int] = []
         self.text = ""
-        self._stops = StopStrings(sampling.stop)
-        self.finish: Finish = "cancelled"
+        self.ended = sampling.max_new_tokens == 0
+        self.finish: Finish = "length" if self.ended else "cancelled"  # which it stays until it has ended
         self.seconds = 0.0  # spent on the tokens behind the first: reading the prompt and pauses between are excluded
         self.timed = 0  # of those
+        self._sampler, self._stream = Sampler(sampling, self.ids), tokenizer.stream()
+        self._stops, self._stop_ids = StopStrings(sampling.stop), stop_ids(tokenizer, sampling.stop)
+        if continues:
+            self._stream.follow(self.ids)
 
     @property
     def tokens_per_s(self) -> float:
@@ -76,45 +84,41 @@ class Answer:
 
     def pieces(self) -> Iterator[str]:
         """The first `next` reads the prompt and draws the first token; each further one draws one more."""
-        model, tokenizer = self.lm.model, self.lm.text()
-        cache = KVCache(model.config, model.dtype, model.device)
-        sampler, stream = Sampler(self.sampling, self.ids), tokenizer.stream()
-        if self.continues:
-            stream.follow(self.ids)
-        finish = self._full(cache)
-        while finish is None:
-            began = time.perf_counter()
-            token = sampler.draw(self._logits(cache))
-            if self.tokens:
+        reader = Reader(self.lm, [self.ids], self.adapter)
+        while not self.ended:
+            began, first = time.perf_counter(), not self.tokens
+            piece = self.take(reader.logits()[0])
+            if not first:
                 self.seconds, self.timed = self.seconds + time.perf_counter() - began, self.timed + 1
-            if token in tokenizer.eos_ids:
-                finish = "eos"
-                break
+            reader.add(self.tokens[-1:])
+            yield piece
+
+    def take(self, logits: Tensor) -> str:
+        """Draw one token from logits [vocab]; the text that became certain with it, all of it where it is the last."""
+        token = self._sampler.draw(logits)
+        end = self._end_by(token)
+        piece = ""
+        if end is None:
             self.tokens.append(token)
-            yield self._said(stream.push(token))
-            finish = "stop" if self._stops.found else self._full(cache)
-        rest = self._said(stream.flush())
-        self.finish = "stop" if self._stops.found else finish  # the last bytes may have completed one
-        yield rest + self._said("", last=True)
+            piece = self._stops.push(self._stream.push(token))
+            end = "stop" if self._stops.found else self._full()
+        if end is not None:
+            piece += self._stops.push(self._stream.flush())  # the last bytes may complete a stop
+            self.finish, self.ended = "stop" if self._stops.found else end, True
+            piece += self._stops.flush()
+        self.text += piece
+        return piece
 
-    def _said(self, piece: str, last: bool = False) -> str:
-        certain = self._stops.push(piece)
-        certain += self._stops.flush() if last else ""
-        self.text += certain
-        return certain
+    def _end_by(self, token: int) -> Finish | None:
+        if token in self.lm.text().eos_ids:
+            return "eos"
+        return "stop" if token in self._stop_ids else None
 
-    def _logits(self, cache: KVCache) -> torch.Tensor:
-        """[vocab] behind the last token."""
-        cache.make_room_for(len(self.ids) + len(self.tokens))
-        ids = torch.tensor([[*self.ids, *self.tokens][cache.length :]], device=self.lm.device)
-        with torch.no_grad(), self.lm.using(self.adapter):
-            hidden = self.lm.model.hidden(ids, cache=cache)[:, -1:]
-            return self.lm.model.logits(hidden)[0, 0]
-
-    def _full(self, cache: KVCache) -> Finish | None:
+    def _full(self) -> Finish | None:
         if len(self.tokens) >= self.sampling.max_new_tokens:
             return "length"
-        return "context" if cache.length >= self.lm.model.config.context else None
+        read = len(self.ids) + len(self.tokens) - 1  # nothing is drawn behind the last token unless that is read too
+        return "context" if read >= self.lm.model.config.context else None
 
 
 def generate(

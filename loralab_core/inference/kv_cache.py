@@ -1,5 +1,8 @@
 """The keys and values of what was read and said so far, in buffers that double when they are full."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,7 +19,7 @@ class KVCache:
         self._layers = config.layers
         self._turns_anew_behind = config.rope_switch
         self._shape = (batch, config.kv_heads, config.head_dim)
-        self._how = {"dtype": dtype, "device": device}
+        self._how: dict[str, Any] = {"dtype": dtype, "device": device}
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
 
@@ -39,6 +42,14 @@ class KVCache:
             self.length = end
         return self._keys[layer][:, :end], self._values[layer][:, :end]
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Forget the sequences that are not in `rows`; those that stay are counted anew, in this order."""
+        self._shape = (len(rows), *self._shape[1:])
+        chosen = torch.tensor(rows, dtype=torch.long, device=self._how["device"])
+        for buffers in (self._keys, self._values):
+            for layer, buffer in enumerate(buffers):  # one after the other: the old ones go as the new ones come
+                buffers[layer] = buffer[chosen]
+
     def _grow(self, wanted: int) -> None:
         self.capacity = max(FIRST_CAPACITY, 2 * self.capacity, wanted)
         self._keys = self._moved(self._keys)
@@ -46,7 +57,7 @@ class KVCache:
 
     def _moved(self, old: list[Tensor]) -> list[Tensor]:
         batch, heads, width = self._shape
-        new = [torch.empty(batch, self.capacity, heads, width, **self._how) for _ in range(self._layers)]  # type: ignore[call-overload]
+        new = [torch.empty(batch, self.capacity, heads, width, **self._how) for _ in range(self._layers)]
         for before, after in zip(old, new, strict=False):
             after[:, : self.length] = before[:, : self.length]
         return new

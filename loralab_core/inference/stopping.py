@@ -2,6 +2,14 @@
 
 from collections.abc import Sequence
 
+from loralab_core.text.tokenizer import Tokenizer
+
+
+def stop_ids(tokenizer: Tokenizer, stops: Sequence[str]) -> frozenset[int]:
+    """Special tokens that are stops: no text is made of them, so they would never be found there."""
+    found = (tokenizer.backend.token_to_id(stop) for stop in stops)
+    return tokenizer.special_ids.intersection(token for token in found if token is not None)
+
 
 class StopStrings:
     """`push` each piece, show what it returns: what could be the beginning of a stop is held back until it is not."""

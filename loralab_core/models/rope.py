@@ -10,21 +10,20 @@ from loralab_core.architecture.config import Rope, RopeScaling
 Turn = tuple[Tensor, Tensor]  # cosine and sine, each float32 [batch or 1, time, 1, size / 2]
 
 
-def inverse_frequencies(rope: Rope, longest: int = 0) -> Tensor:
+def inverse_frequencies(rope: Rope, is_long: bool = False) -> Tensor:
     """Radians a position turns each pair by, float32 [size / 2] (arXiv:2104.09864, section 3.4.3).
 
-    `longest`: tokens of the longest document, which chooses between longrope's two lists.
+    `is_long` chooses between longrope's two lists.
     """
     exponent = torch.arange(0, rope.size, 2, dtype=torch.int64).float() / rope.size
     frequencies = 1.0 / (rope.theta**exponent)
-    return _scaled(frequencies, rope.scaling, longest) if rope.scaling else frequencies
+    return _scaled(frequencies, rope.scaling, is_long) if rope.scaling else frequencies
 
 
-def _scaled(frequencies: Tensor, scaling: RopeScaling, longest: int) -> Tensor:
+def _scaled(frequencies: Tensor, scaling: RopeScaling, is_long: bool) -> Tensor:
     if scaling.kind == "linear":
         return frequencies / scaling.factor
     if scaling.kind == "longrope":
-        is_long = longest > scaling.original_context
         return frequencies / torch.tensor(scaling.long_factors if is_long else scaling.short_factors)
     # Llama 3.1: waves longer than the low bound are stretched, shorter than the high bound kept, blended between
     low = scaling.original_context / scaling.low_freq_factor
@@ -51,10 +50,15 @@ class RotaryTable:
         return angle.cos() * magnitude, angle.sin() * magnitude
 
     def _for(self, positions: Tensor) -> Tensor:
-        """Made at first use: a model may be built on the meta device. Only longrope has to look at the positions."""
-        scaling = self.rope.scaling
-        longest = int(positions.max()) + 1 if scaling and scaling.kind == "longrope" else 0
-        key = (positions.device, scaling is not None and longest > scaling.original_context)
-        if key not in self._frequencies:
-            self._frequencies[key] = inverse_frequencies(self.rope, longest).to(positions.device)
-        return self._frequencies[key]
+        """[size / 2], or [batch, 1, size / 2] of longrope: each row by its own length, whatever stands beside it."""
+        scaling, device = self.rope.scaling, positions.device
+        if scaling is None or scaling.kind != "longrope":
+            return self._made(device, False)
+        is_long = positions.amax(-1) >= scaling.original_context
+        return torch.where(is_long[:, None, None], self._made(device, True), self._made(device, False))
+
+    def _made(self, device: torch.device, is_long: bool) -> Tensor:
+        """At first use: a model may be built on the meta device."""
+        if (device, is_long) not in self._frequencies:
+            self._frequencies[device, is_long] = inverse_frequencies(self.rope, is_long).to(device)
+        return self._frequencies[device, is_long]

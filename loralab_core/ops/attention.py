@@ -65,7 +65,7 @@ class AttentionPlan:
         Those see themselves: a row of scores that is masked throughout would be NaN.
         """
         real = torch.arange(past + time)[None] >= pads[:, None]  # [rows, keys]
-        own = torch.eye(past + time, dtype=torch.bool)[past:]
+        own = torch.arange(past, past + time)[:, None] == torch.arange(past + time)
         seen = (_causal(time, past, window)[None] & real[:, None]) | own[None]
         return AttentionPlan(mask=seen.unsqueeze(1).to(device))
 
