@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from loralab_core.cli.terminal import Interrupts, print_json, say, size
+from loralab_core.cli.sampling_options import say_ending
+from loralab_core.cli.terminal import INTERRUPTED, Interrupts, print_json, say, size
 from loralab_core.errors import LoraLabError
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (
@@ -20,9 +21,9 @@ from loralab_core.wire.messages import (
     Sampling,
     Status,
 )
+from loralab_core.wire.sampling import SEEDS
 
 POLL_S = 0.1
-INTERRUPTED = 130
 
 
 class Conversation:
@@ -47,6 +48,7 @@ class Conversation:
         self._speakers = {"base": "base", "lora": adapter or "lora"}
         self._sampling = sampling
         self._system = system
+        self.context = 0  # tokens the model reads; known once it greeted
         self._turns = 0
         self._histories: dict[str, list[dict[str, Any]]] = {}
         self.forget()
@@ -77,7 +79,7 @@ class Conversation:
             run=self.run,
             messages=None if self.continues else messages,
             prompt=text if self.continues else None,
-            sampling=msgspec.structs.replace(self._sampling, seed=self._sampling.seed + self._turns - 1),
+            sampling=msgspec.structs.replace(self._sampling, seed=(self._sampling.seed + self._turns - 1) % SEEDS),
         )
         self.client.send(request)
         answer = self._stream(id, interrupts)
@@ -110,6 +112,7 @@ class Conversation:
                 self._print(response.text)
             elif isinstance(response, Generated):
                 self._print(" (stopped)" if response.finish == "cancelled" else "", end="\n")
+                say_ending(response.finish, self.context, self._sampling.max_new_tokens)
                 return response
             elif isinstance(response, Failed):
                 say(response.sentence)
@@ -119,6 +122,7 @@ class Conversation:
         status = self.client.ask(Status(id=self.client.next_id()))
         if not isinstance(status, EngineStatus):
             raise LoraLabError("the engine did not say what it is doing")
+        self.context = status.context
         plain = status.loaded and status.chat_template == "plain" and not self.continues
         hint = "; it has no chat template, so a plain one is used (--continue continues texts instead)" if plain else ""
         training = f", training at step {status.step}" if status.run else ""

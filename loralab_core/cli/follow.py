@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from loralab_core.cli.event_text import resume_hint, short_name
 from loralab_core.cli.render import Renderer
-from loralab_core.cli.terminal import Interrupts
+from loralab_core.cli.terminal import INTERRUPTED, Interrupts
 from loralab_core.errors import LoraLabError
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import FINAL, Event, EventReader
@@ -15,7 +15,6 @@ from loralab_core.wire.greeting import expect_reply
 from loralab_core.wire.messages import Done, Failed, Loading, Response, RunEvent, Started, Stop
 
 POLL_S = 0.2
-INTERRUPTED = 130
 
 
 def follow_to_end(

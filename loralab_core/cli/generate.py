@@ -1,32 +1,41 @@
-"""`loralab generate`: one answer, in this process."""
+"""`loralab generate`: one answer, or those to many prompts, in this process."""
 
 import argparse
-import sys
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from loralab_core.cli.main import Subparsers
-from loralab_core.cli.sampling_options import add_sampling_options, sampling_from
-from loralab_core.cli.terminal import count, print_json, say
-from loralab_core.errors import BadInput
+from loralab_core.cli.sampling_options import add_sampling_options, sampling_from, say_ending, told
+from loralab_core.cli.terminal import INTERRUPTED, Interrupts, count, print_json, say
 
 if TYPE_CHECKING:
-    from loralab_core.lora.loaded import LoadedModel
+    from loralab_core.inference.generate import Answer
 
 
 def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "generate",
-        help="continue a text or answer one question",
-        description="Continue a text, or with --chat answer it as a question. The text streams to stdout.",
+        help="continue texts or answer questions",
+        description="Continue a text, or with --chat answer it as a question. The text streams to stdout. Of several "
+        "prompts many are answered at a time, each as it would be alone; Ctrl-C keeps what was answered.",
     )
     add_model_options(parser)
-    parser.add_argument("--prompt", required=True, help="the text; - reads standard input")
-    parser.add_argument("--chat", action="store_true", help="render the prompt with the model's chat template")
+    parser.add_argument(
+        "--prompt", action="append", metavar="TEXT", help="the text; - reads standard input; may be given again"
+    )
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        help='one prompt a line, or .jsonl with "prompt" or "messages"; - reads lines from standard input',
+    )
+    parser.add_argument(
+        "--batch-size", type=count, default=16, metavar="N", help="prompts at a time, at most (default: 16)"
+    )
+    parser.add_argument("--chat", action="store_true", help="render prompts with the model's chat template")
     parser.add_argument("--begin", metavar="TEXT", default="", help="with --chat: how the answer begins")
     parser.add_argument("--greedy", action="store_true", help="always the most likely token (as --temperature 0)")
     add_sampling_options(parser, top_p=1.0)
-    parser.add_argument("--json", action="store_true", help="one JSON object with the text and its speed")
+    parser.add_argument("--json", action="store_true", help="a JSON object for each answer, one a line, in order")
     parser.set_defaults(run=run)
 
 
@@ -40,41 +49,34 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from loralab_core.cli.opening import open_model
-    from loralab_core.inference.generate import Answer
+    from loralab_core.cli.prompt_file import questions_of
 
-    if arguments.begin and not arguments.chat:
-        raise BadInput("--begin goes with --chat; without it, end --prompt with those words")
-    text = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
+    sampling = sampling_from(arguments, greedy=arguments.greedy)  # what is wrong is said before a model is read
+    questions = questions_of(arguments)
+
+    from loralab_core.cli.generate_many import answer_all, answer_to, ids_of
+    from loralab_core.cli.opening import open_model
+
     lm, adapter = open_model(arguments)
-    if arguments.chat and (note := lm.text().template_note):
+    if (arguments.chat or any(each.messages for each in questions)) and (note := lm.text().template_note):
         say(note)
-    ids = _prompt_ids(lm, text, arguments.chat, arguments.begin)
-    begun = _as_read(arguments.begin, lm.text().decode(ids))
-    continues = bool(begun) or not arguments.chat
-    answer = Answer(lm, ids, sampling_from(arguments, greedy=arguments.greedy), adapter, continues=continues)
-    for piece in chain([begun], answer.pieces()):
-        if not arguments.json:
-            print(piece, end="", flush=True)
-    if arguments.json:
-        new = len(answer.tokens)
-        rate = answer.tokens_per_s
-        print_json({"text": begun + answer.text, "prompt_tokens": len(ids), "new_tokens": new, "tokens_per_s": rate})
+    if arguments.prompts or len(questions) > 1:
+        return answer_all(lm, adapter, questions, sampling, arguments)
+    ids = ids_of(lm, questions[0], arguments)
+    return _stream(answer_to(lm, questions[0], ids, sampling, adapter, arguments), as_json=arguments.json)
+
+
+def _stream(answer: "Answer", *, as_json: bool) -> int:
+    """Ctrl-C keeps what was said."""
+    with Interrupts().counted(at_most=1) as interrupts:
+        for piece in chain([answer.text], answer.pieces()):
+            if not as_json:
+                print(piece, end="", flush=True)
+            if interrupts.count:
+                break
+    if as_json:
+        print_json({**told(answer), "tokens_per_s": answer.tokens_per_s})
     else:
         print()
-    return 0
-
-
-def _prompt_ids(lm: "LoadedModel", text: str, chat: bool, begin: str) -> list[int]:
-    from loralab_core.inference.generate import prompt_ids
-
-    if not chat:
-        return prompt_ids(lm, prompt=text)
-    begun = [{"role": "assistant", "content": begin}] if begin else []
-    messages = [{"role": "user", "content": text}, *begun]
-    return prompt_ids(lm, messages=messages, continue_final_message=bool(begin))
-
-
-def _as_read(begin: str, prompt: str) -> str:
-    """`begin` as `prompt` ends with it: many templates trim, and the model then writes the white space itself."""
-    return next((words for words in (begin, begin.rstrip()) if prompt.endswith(words)), begin.strip())
+        say_ending(answer.finish, answer.lm.model.config.context, answer.sampling.max_new_tokens)
+    return INTERRUPTED if interrupts.count else 0

@@ -1,11 +1,12 @@
 """How answers are drawn, as options of a command."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from loralab_core.cli.terminal import count
+from loralab_core.cli.terminal import count, say
 
 if TYPE_CHECKING:
+    from loralab_core.inference.generate import Answer
     from loralab_core.wire.messages import Sampling
 
 
@@ -38,9 +39,10 @@ def add_sampling_options(parser: argparse.ArgumentParser, *, top_p: float) -> No
 
 
 def sampling_from(arguments: argparse.Namespace, *, greedy: bool = False) -> "Sampling":
-    from loralab_core.wire.messages import Sampling
+    """Raises BadInput, naming an option that cannot be."""
+    from loralab_core.wire.messages import Sampling, check_sampling
 
-    return Sampling(
+    how = Sampling(
         temperature=0.0 if greedy else arguments.temperature,
         top_k=arguments.top_k,
         top_p=arguments.top_p,
@@ -50,3 +52,18 @@ def sampling_from(arguments: argparse.Namespace, *, greedy: bool = False) -> "Sa
         seed=arguments.seed,
         max_new_tokens=arguments.max_new_tokens,
     )
+    return check_sampling(how)
+
+
+def say_ending(finish: str, context: int, max_new_tokens: int) -> None:
+    """Why an answer ended, where the model would have gone on."""
+    if finish == "length":
+        say(f"cut at {max_new_tokens} tokens; --max-new-tokens allows more")
+    elif finish == "context":
+        say(f"cut: prompt and answer fill the {context} tokens that this model reads, and there is no room for more")
+
+
+def told(answer: "Answer") -> dict[str, Any]:
+    """An answer as commands print it in JSON."""
+    counts = {"prompt_tokens": len(answer.ids), "new_tokens": len(answer.tokens)}
+    return {"text": answer.text, **counts, "finish": answer.finish}

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+INTERRUPTED = 130
+
 
 def say(sentence: str) -> None:
     """Prose for a person, on stderr."""
@@ -26,9 +28,13 @@ class Interrupts:
     count = 0
 
     @contextmanager
-    def counted(self) -> Iterator["Interrupts"]:
+    def counted(self, at_most: int | None = None) -> Iterator["Interrupts"]:
+        """`at_most`: who presses oftener will not wait any longer, and KeyboardInterrupt is raised after all."""
+
         def note(number: int, frame: object) -> None:
             self.count += 1
+            if at_most is not None and self.count > at_most:
+                raise KeyboardInterrupt
 
         before = signal.signal(signal.SIGINT, note)
         try:

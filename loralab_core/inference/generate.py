@@ -59,16 +59,18 @@ class Answer:
         adapter: Adapter | None = None,
         *,
         continues: bool = False,
+        begun: str = "",
     ):
         """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained.
 
         `continues`: the prompt is a text that goes on, so the space between the two belongs to the answer.
+        `begun`: what of the answer the prompt ends with; `text` begins with it.
         Raises BadInput for a setting of `sampling` that cannot be.
         """
         tokenizer = lm.text()
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
         self.tokens: list[int] = []
-        self.text = ""
+        self.text = begun
         self.ended = sampling.max_new_tokens == 0
         self.finish: Finish = "length" if self.ended else "cancelled"  # which it stays until it has ended
         self.seconds = 0.0  # spent on the tokens behind the first: reading the prompt and pauses between are excluded

@@ -72,6 +72,7 @@ class Studio:
         self.steps: int | None = 3
         self.failure: str | None = None
         self.refusal: Failed | None = None
+        self.ending: Any = "eos"  # of every answer
         self.asked: list[Request] = []
         self.clients: list[Send] = []
         self.stop = threading.Event()
@@ -94,7 +95,7 @@ class Studio:
             self.stop.set()
             send(Done(id=request.id))
         elif isinstance(request, Status):
-            send(EngineStatus(id=request.id, pid=1, model="/m", base="fp32", device="cpu", loaded=True))
+            send(EngineStatus(id=request.id, pid=1, model="/m", base="fp32", device="cpu", loaded=True, context=64))
         elif isinstance(request, Generate):
             threading.Thread(target=self._speak, args=(request, send), daemon=True).start()
         elif isinstance(request, Cancel):
@@ -154,7 +155,7 @@ class Studio:
         send(GenerationStarted(id=request.id, step=7 if request.speaker == "lora" else None))
         for word in said.split(" "):
             send(Piece(id=request.id, text=word + " "))
-        send(Generated(id=request.id, text=said))
+        send(Generated(id=request.id, text=said, finish=self.ending))
 
 
 @pytest.fixture

@@ -207,3 +207,28 @@ def test_each_speaker_hears_only_its_own_answers(
         "base hears 3 ",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"), [("eos", ""), ("length", "cut at 256 tokens"), ("context", "fill the 64 tokens")]
+)
+def test_a_conversation_says_why_an_answer_was_cut(
+    studio: Studio,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: str,
+    words: str,
+) -> None:
+    studio.ending = ending
+    assert chat(monkeypatch, model, "hello") == 0
+    said = capsys.readouterr().err
+    assert words in said and ("cut" in said) == bool(words)
+
+
+@pytest.mark.parametrize("command", ["chat", "generate"])
+def test_a_way_of_drawing_that_cannot_be_is_said_before_a_model_is_read(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--model", "/nowhere", "--top-p", "95"]) == 2
+    assert capsys.readouterr().err == "top-p cannot be 95.0: give a share from 0 to 1, such as 0.95\n"
