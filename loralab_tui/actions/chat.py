@@ -11,7 +11,17 @@ from loralab_tui.config import keymap
 from loralab_tui.terminal import clipboard
 from loralab_tui.widgets.prompt import Prompt
 
-SETTINGS = {"system": "system", "temp": "temperature", "top-p": "top_p", "seed": "seed", "length": "length"}
+SETTINGS = {
+    "system": "system",
+    "temp": "temperature",
+    "top-p": "top_p",
+    "top-k": "top_k",
+    "min-p": "min_p",
+    "repetition": "repetition",
+    "seed": "seed",
+    "length": "length",
+    "stop-at": "stop",
+}
 SPEAKERS = ("base", "lora", "both")
 
 

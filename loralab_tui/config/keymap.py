@@ -91,7 +91,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("adapter", "alt+a", "Adapter…", "Let LoRA answer with an adapter from a directory", "Chat"),
     Action("clear", "ctrl+l", "Clear", "Start the conversation afresh; pressed again it comes back", "Chat"),
     Action("undo", "ctrl+underscore", "Undo", "Bring back what was cleared or edited away", "Chat"),
-    Action("sampling", "ctrl+g", "Sampling", "System prompt, temperature, top-p, seed, length", "Chat"),
+    Action("sampling", "ctrl+g", "Sampling", "System prompt, temperature, repetition, stop texts, length", "Chat"),
     Action("prompts", "ctrl+s", "Three prompts", "The same three prompts, answered at every checkpoint", "Chat"),
     Action("jump", "ctrl+o", "Jump", "Labels on everything that can be clicked; a letter goes there", "Program"),
     Action("palette", "ctrl+p,ctrl+@,ctrl+space", "Menu", "Search everything by name", "Program"),
@@ -141,8 +141,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("system", "TEXT", "What the model is told before the conversation"),
     Command("temp", "0.7", "How freely words are drawn; 0 is greedy"),
     Command("top-p", "0.95", "The share of likely words to draw from"),
+    Command("top-k", "40", "Of so many likely words only; 0: of all"),
+    Command("min-p", "0.05", "None that is so much rarer than the likeliest"),
+    Command("repetition", "1.1", "What was said before becomes rarer; 1: off"),
     Command("seed", "3", "The same gives the same answer; `any`: never"),
     Command("length", "200", "The most tokens of an answer"),
+    Command("stop-at", "TEXT", "A text that ends an answer; || between several"),
     *(Command(action.id, "", action.tooltip) for action in ACTIONS),
 )
 """Every action by its id, and what is set by typing."""

@@ -8,14 +8,18 @@ from textual.containers import Grid, HorizontalGroup, Vertical
 from textual.widgets import Button, Input, Label, Static, TextArea
 
 from loralab_core.errors import BadInput
-from loralab_tui.chat.sampling import DEFAULT, SamplingChoice, read_setting
+from loralab_tui.chat.sampling import DEFAULT, SamplingChoice, read_setting, shown
 from loralab_tui.screens.dialog import Dialog
 
 FIELDS = (
     ("temperature", "Temperature", "0 is greedy: the likeliest word each time"),
     ("top_p", "Top-p", "the share of likely words to draw from"),
+    ("top_k", "Top-k", "of so many likely words only; 0: of all"),
+    ("min_p", "Min-p", "0.05: none 20 times rarer than the best"),
+    ("repetition", "Repetition", "1.1: what was said before becomes rarer"),
     ("seed", "Seed", "a number repeats an answer; any does not"),
     ("length", "Length", "most tokens of an answer"),
+    ("stop", "Stop at", r"ends an answer; \n: new line, ||: or"),
 )
 NAMES = [each.name for each in fields(DEFAULT)]
 
@@ -47,7 +51,8 @@ class SamplingDialog(Dialog[SamplingChoice]):
                     yield Label(label)
                     given = shown(getattr(self.choice, name))
                     usual = shown(getattr(DEFAULT, name))
-                    yield Input("" if given == usual else given, placeholder=usual, id=name, compact=True)
+                    empty = usual or "nothing"
+                    yield Input("" if given == usual else given, placeholder=empty, id=name, compact=True)
                     yield Label(meaning, classes="meaning")
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
@@ -87,7 +92,3 @@ class SamplingDialog(Dialog[SamplingChoice]):
         self.query_one(TextArea).text = ""
         for field in self.query(Input):
             field.value = ""
-
-
-def shown(value: object) -> str:
-    return "any" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,9 @@
 
 import base64
 
+import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input, Label, Static, TextArea
 
 from loralab_core.wire import messages as wire
 from loralab_tui.app import StudioApp
@@ -134,12 +136,12 @@ async def test_the_actions_of_a_message_can_be_clicked(app: StudioApp, engine: F
 async def test_commands_with_arguments_change_how_it_is_drawn(app: StudioApp, engine: FakeEngine) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(app, pilot)
-        for line in ("/temp 0", "/seed 3", "/length 20", "/top-p 0.5", "/system Be brief"):
+        for line in ("/temp 0", "/seed 3", "/length 20", "/top-p 0.5", "/stop-at User:", "/system Be brief"):
             await type_line(pilot, line)
         await until(pilot, lambda: app.main.chat.sampling.system)
         await type_line(pilot, "who")
         request = await asked(pilot, engine)
-        assert request.sampling == wire.Sampling(temperature=0, seed=3, max_new_tokens=20, top_p=0.5)
+        assert request.sampling == wire.Sampling(temperature=0, seed=3, max_new_tokens=20, top_p=0.5, stop=("User:",))
         assert (request.messages or [])[0] == {"role": "system", "content": "Be brief"}
         assert "greedy" in shown(app, "#sampling-line") and app.main.chat.sampling_line.display
         await type_line(pilot, "/temp hot")
@@ -180,6 +182,43 @@ async def test_the_dialog_keeps_what_was_chosen(app: StudioApp, engine: FakeEngi
         await until(pilot, lambda: app.screen is app.main)
         chosen = app.main.chat.sampling
         assert (chosen.system, chosen.temperature) == ("Be brief", 1.5)
+
+
+@pytest.mark.parametrize("size", ((80, 24), (120, 40)))
+async def test_every_field_of_the_dialog_is_seen_whole_and_reaches_the_engine(
+    app: StudioApp, engine: FakeEngine, size: tuple[int, int]
+) -> None:
+    async with app.run_test(size=size) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: app.screen.query("#temperature"))
+        box = app.screen.query_one(".dialog")
+
+        def said_below() -> str:
+            return str(app.screen.query_one("#said", Static).render())
+
+        for widget in app.screen.query("Label, Input, Button, #said"):
+            assert box.content_region.contains_region(widget.region), widget
+            assert not isinstance(widget, Label) or len(str(widget.render())) <= widget.region.width, widget
+        fields = {"top_k": "40", "min_p": "0.05", "repetition": "1.1", "stop": r"User: || \n"}
+        for name, text in fields.items():
+            app.screen.query_one(f"#{name}", Input).value = text
+        app.screen.query_one("#system", TextArea).text = "Answer as a king would, with patience. " * 5
+        await until(pilot, lambda: "system: Answer" in said_below())
+        assert "top-k 40 · min-p 0.05" in said_below()
+        await pilot.click("#keep")
+        await until(pilot, lambda: app.screen is app.main)
+        assert r"repetition penalty 1.1 · stops at User: || \n" in shown(app, "#sampling-line")
+        await type_line(pilot, "who")
+        sent = (await asked(pilot, engine)).sampling
+        assert (sent.top_k, sent.min_p, sent.repetition_penalty, sent.stop) == (40, 0.05, 1.1, ("User:", "\n"))
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: app.screen.query("#temperature"))
+        assert {name: app.screen.query_one(f"#{name}", Input).value for name in fields} == fields, "as it was kept"
+        app.screen.query_one("#min_p", Input).value = "5"
+        await until(pilot, lambda: "min-p cannot be '5': give a share" in said_below())
+        await pilot.click("#defaults")
+        await until(pilot, lambda: "the usual settings" in said_below())
 
 
 async def test_questions_wait_in_the_open_and_esc_stops_all(app: StudioApp, engine: FakeEngine) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from loralab_core.errors import BadInput
+from loralab_core.wire.messages import Sampling
 from loralab_tui.chat.conversation import KEPT, Conversation, Round
 from loralab_tui.chat.history import TAIL, Exchange, read_chat, rounds_of
-from loralab_tui.chat.sampling import DEFAULT, SamplingChoice
+from loralab_tui.chat.sampling import DEFAULT, SamplingChoice, shown
 
 
 def say(talk: Conversation, question: str, **answers: str) -> Round:
@@ -136,10 +137,20 @@ def test_settings_are_told_only_where_they_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("temperature", "hot"), ("temperature", "nan"), ("top_p", "0"), ("seed", "-1"), ("length", "0")]
+    ("name", "text"),
+    [
+        ("temperature", "hot"),
+        ("temperature", "nan"),
+        ("top_p", "0"),
+        ("top_k", "-1"),
+        ("min_p", "1.5"),
+        ("repetition", "0"),
+        ("seed", "-1"),
+        ("length", "0"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_refused_by_name(name: str, text: str) -> None:
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(BadInput, match=name.replace("_", "-")):
         DEFAULT.changed(name, text)
 
 
@@ -159,3 +170,17 @@ def test_what_a_chosen_adapter_said_is_read_as_lora(tmp_path: Path) -> None:
     (tmp_path / "chat.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (said,) = rounds_of(read_chat(tmp_path))
     assert [(reply.speaker, reply.text) for reply in said.replies] == [("base", "base"), ("lora", "/my/adapter")]
+
+
+def test_every_setting_goes_to_the_engine_and_into_the_line() -> None:
+    choice = SamplingChoice(top_k=40, min_p=0.05, repetition=1.1, stop=("User:", "\n"))
+    assert choice.told() == r"top-k 40 · min-p 0.05 · repetition penalty 1.1 · stops at User: || \n"
+    assert choice.drawn() == Sampling(
+        temperature=0.7, top_p=0.95, top_k=40, min_p=0.05, repetition_penalty=1.1, stop=("User:", "\n")
+    )
+
+
+@pytest.mark.parametrize("stops", ((), ("User:",), ("\n\n", "<|user|>", "a\tb"), ("C:\\new", "\\")))
+def test_stop_texts_are_read_as_they_are_shown(stops: tuple[str, ...]) -> None:
+    assert DEFAULT.changed("stop", shown(stops)).stop == stops
+    assert DEFAULT.changed("stop", "  ||  ").stop == ()
