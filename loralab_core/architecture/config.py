@@ -14,10 +14,12 @@ class RopeScaling:
     "linear" divides every frequency by `factor` (kaiokendev / Chen et al., arXiv:2306.15595); "llama3" keeps the high
     frequencies, divides the low ones and blends between (Llama 3.1, arXiv:2407.21783; the bounds are wavelengths as
     shares of `original_context`); "longrope" divides each pair's by its own factor, one list up to `original_context`
-    tokens and one beyond (arXiv:2402.13753), and multiplies cosine and sine by `magnitude`.
+    tokens and one beyond (arXiv:2402.13753), and multiplies cosine and sine by `magnitude`; "yarn" keeps the pairs that
+    turn more than `beta_fast` times within `original_context`, divides those that turn less than `beta_slow` times,
+    blends between (the border pairs rounded outwards where `truncate`), and has a `magnitude` too (arXiv:2309.00071).
     """
 
-    kind: Literal["linear", "llama3", "longrope"]
+    kind: Literal["linear", "llama3", "longrope", "yarn"]
     factor: float = 1.0
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
@@ -25,6 +27,9 @@ class RopeScaling:
     short_factors: tuple[float, ...] = ()
     long_factors: tuple[float, ...] = ()
     magnitude: float = 1.0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    truncate: bool = True
 
 
 @dataclass(frozen=True)

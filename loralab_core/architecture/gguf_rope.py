@@ -38,7 +38,18 @@ def _factors(file: GGUFFile, stated: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scaling(stated: dict[str, Any]) -> dict[str, Any]:
-    """What is neither linear nor none is refused by name where the configuration is parsed."""
+    """What is not known is refused by name where the configuration is parsed."""
     factor = stated.get("scaling.factor", stated.get("scale_linear", 1.0))
     kind = stated.get("scaling.type", "linear" if factor != 1.0 else "none")
+    if kind == "yarn":
+        return _yarn(stated, factor)
     return {} if kind == "none" else {"rope_type": kind, "factor": factor}
+
+
+def _yarn(stated: dict[str, Any], factor: Any) -> dict[str, Any]:
+    """llama.cpp's own constants are transformers' defaults; a file that states others is not read by guessing."""
+    own = sorted(key for key in stated if key.startswith("scaling.yarn_") or key == "scaling.attn_factor")
+    if own:
+        return {"rope_type": f"yarn with {', '.join(own)}"}
+    original = stated.get("scaling.original_context_length")
+    return {"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": original}

@@ -11,7 +11,7 @@ from loralab_core.architecture.config import Rope, RopeScaling
 from loralab_core.architecture.fields import Fields
 from loralab_core.errors import BadInput
 
-KINDS = ("linear", "llama3", "longrope")
+KINDS = ("linear", "llama3", "longrope", "yarn")
 
 
 def rope(fields: Fields, head_dim: int, *, theta: float = 10000.0, kind: str | None = None, share: float = 1.0) -> Rope:
@@ -44,6 +44,8 @@ def _scaling(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScali
         return None
     if kind == "longrope":
         return _long(inside, found, fields)
+    if kind == "yarn":
+        return _yarn(inside, found, fields)
     if kind not in KINDS:
         raise BadInput(f"{fields.source}: rotary scaling {kind!r} is not supported (known: {', '.join(KINDS)})")
     return RopeScaling(
@@ -57,9 +59,7 @@ def _scaling(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScali
 
 def _long(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
     """The magnitude is √(1 + ln(factor) / ln(original context)) unless stated (arXiv:2402.13753, section 3.4)."""
-    context = fields.integer("max_position_embeddings", 4096)
-    original = Fields({**fields.raw, **found}, fields.source).integer("original_max_position_embeddings", context)
-    factor = inside.real("factor", context / original)
+    original, factor = _original(found, fields), inside.real("factor", _growth(found, fields))
     natural = 1.0 if factor <= 1.0 else math.sqrt(1 + math.log(factor) / math.log(original))
     return RopeScaling(
         kind="longrope",
@@ -68,6 +68,42 @@ def _long(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
         long_factors=_factors(inside, "long_factor"),
         magnitude=inside.real("attention_factor", natural),
     )
+
+
+def _yarn(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
+    """As in transformers: the magnitude is that of `mscale` over that of `mscale_all_dim` where both are given."""
+    factor = inside.real("factor", _growth(found, fields))
+    if factor <= 0:
+        raise inside.wrong("factor", "a number above 0")
+    if inside.real("rope_theta", 10000.0) <= 1:
+        raise inside.wrong("rope_theta", "a number above 1")
+    mscale, all_dim = inside.real("mscale", 0.0), inside.real("mscale_all_dim", 0.0)
+    natural = _mscale(factor, mscale) / _mscale(factor, all_dim) if mscale and all_dim else _mscale(factor, 1.0)
+    return RopeScaling(
+        kind="yarn",
+        factor=factor,
+        original_context=_original(found, fields),
+        magnitude=inside.real("attention_factor", natural),
+        beta_fast=inside.real("beta_fast", 0.0) or 32.0,
+        beta_slow=inside.real("beta_slow", 0.0) or 1.0,
+        truncate=inside.flag("truncate", True),
+    )
+
+
+def _mscale(factor: float, mscale: float) -> float:
+    """arXiv:2309.00071, section 3.4."""
+    return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
+
+
+def _original(found: dict[str, Any], fields: Fields) -> int:
+    """Tokens the model was first trained for. Phi-3 states it outside, and that goes first in transformers."""
+    stated = found | {key: value for key, value in fields.raw.items() if value is not None}
+    context = fields.integer("max_position_embeddings", 4096)
+    return Fields(stated, fields.source).integer("original_max_position_embeddings", context)
+
+
+def _growth(found: dict[str, Any], fields: Fields) -> float:
+    return fields.integer("max_position_embeddings", 4096) / _original(found, fields)
 
 
 def _factors(inside: Fields, name: str) -> tuple[float, ...]:

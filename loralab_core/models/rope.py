@@ -17,10 +17,12 @@ def inverse_frequencies(rope: Rope, is_long: bool = False) -> Tensor:
     """
     exponent = torch.arange(0, rope.size, 2, dtype=torch.int64).float() / rope.size
     frequencies = 1.0 / (rope.theta**exponent)
-    return _scaled(frequencies, rope.scaling, is_long) if rope.scaling else frequencies
+    return _scaled(frequencies, rope, rope.scaling, is_long) if rope.scaling else frequencies
 
 
-def _scaled(frequencies: Tensor, scaling: RopeScaling, is_long: bool) -> Tensor:
+def _scaled(frequencies: Tensor, rope: Rope, scaling: RopeScaling, is_long: bool) -> Tensor:
+    if scaling.kind == "yarn":
+        return _yarn(rope, scaling, frequencies)
     if scaling.kind == "linear":
         return frequencies / scaling.factor
     if scaling.kind == "longrope":
@@ -35,6 +37,22 @@ def _scaled(frequencies: Tensor, scaling: RopeScaling, is_long: bool) -> Tensor:
     blended = (1 - kept) * frequencies / scaling.factor + kept * frequencies
     stretched = torch.where(wavelength > low, frequencies / scaling.factor, blended)
     return torch.where(wavelength < high, frequencies, stretched)
+
+
+def _yarn(rope: Rope, scaling: RopeScaling, frequencies: Tensor) -> Tensor:
+    """Fast pairs as they are, slow ones divided, a ramp between (arXiv:2309.00071, section 3.2)."""
+
+    def pair(turns: float) -> float:
+        """Which one turns so often within the original context."""
+        return rope.size * math.log(scaling.original_context / (turns * 2 * math.pi)) / (2 * math.log(rope.theta))
+
+    low, high = pair(scaling.beta_fast), pair(scaling.beta_slow)
+    if scaling.truncate:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, rope.size - 1)
+    width = high - low or 0.001
+    kept = 1 - ((torch.arange(rope.size // 2, dtype=torch.float32) - low) / width).clamp(0, 1)
+    return frequencies / scaling.factor * (1 - kept) + frequencies * kept
 
 
 class RotaryTable:

@@ -130,6 +130,9 @@ def _rope(config: Any) -> dict[str, Any]:
         found["rope.dimension_count"] = int(head * share)
     if rope.get("rope_type") == "linear":
         found |= {"rope.scaling.type": "linear", "rope.scaling.factor": rope["factor"]}
+    if rope.get("rope_type") == "yarn":
+        found |= {"rope.scaling.type": "yarn", "rope.scaling.factor": rope["factor"]}
+        found["rope.scaling.original_context_length"] = rope["original_max_position_embeddings"]
     if rope.get("rope_type") == "longrope":
         factor = config.max_position_embeddings / rope["original_max_position_embeddings"]
         magnitude = float(np.sqrt(1 + np.log(factor) / np.log(rope["original_max_position_embeddings"])))

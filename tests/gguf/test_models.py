@@ -8,7 +8,11 @@ import torch
 from transformers import SmolLM3Config, SmolLM3ForCausalLM
 
 from loralab_core.architecture.families import read_config
+from loralab_core.architecture.fields import Fields
+from loralab_core.architecture.gguf_rope import rope
+from loralab_core.architecture.rope_fields import rope as stated_rope
 from loralab_core.errors import BadInput
+from loralab_core.gguf import GGUFFile
 from loralab_core.models import load_decoder
 from loralab_core.models.loading import fingerprint
 from tests.gguf.converting import convert
@@ -22,6 +26,7 @@ CASES = [  # shapes whose every setting a GGUF file can state
     *(("mistral", number) for number in (0, 1)),
     *((name, number) for name in ("qwen2", "qwen3") for number in (0, 1)),
     *(("gemma", number) for number in (0, 1)),
+    ("qwen2", 3),
     ("gemma2", 0),
     *(("gemma3", number) for number in (0, 1, 2)),
     *((name, number) for name in ("phi", "phi3", "olmo2", "granite") for number in (0, 1)),
@@ -44,6 +49,13 @@ def test_every_architecture_computes_the_same(family: str, number: int, tmp_path
     ids = ids_for(97)
     with torch.no_grad():
         assert logit_error(ours(ids), theirs(ids).logits) < 1e-4
+
+
+def test_yarn_with_numbers_of_its_own_is_not_read_by_guessing() -> None:
+    stated = {"x.rope.scaling.type": "yarn", "x.rope.scaling.factor": 4.0, "x.rope.scaling.yarn_beta_fast": 16.0}
+    found = rope(GGUFFile(Path("x.gguf"), stated, {}), 16, "x")
+    with pytest.raises(BadInput, match=r"yarn with scaling.yarn_beta_fast' is not supported"):
+        stated_rope(Fields(found, "x.gguf"), 16)
 
 
 def test_layers_without_rotary_positions(tmp_path: Path) -> None:

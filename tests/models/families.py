@@ -19,6 +19,12 @@ LONG_ROPE = {
     "long_factor": [1.5, 2.5, 3.0, 4.0],
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
 GPT2 = {
     "vocab_size": 97,
     "n_embd": 48,
@@ -81,12 +87,14 @@ FAMILIES: dict[str, list[Maker]] = {
         {"tie_word_embeddings": True},
         {"num_key_value_heads": 6},
         {"num_key_value_heads": 1, **SLIDES},
+        {"rope_parameters": YARN},
     ),
     "qwen3": make(
         "Qwen3",
         {"tie_word_embeddings": True, "head_dim": 16},
         {"num_key_value_heads": 6, "head_dim": 8, "attention_bias": True},
         {"num_key_value_heads": 1, "head_dim": 8, **SLIDES},
+        {"head_dim": 16, "rope_parameters": YARN | {"truncate": False, "attention_factor": 1.3, "beta_fast": 4}},
     ),
     "gemma": make(
         "Gemma",
@@ -199,6 +207,7 @@ FAMILIES["deepseek"] = [
             "n_shared_experts": 1,
             "tie_word_embeddings": True,
         },
+        {"mlp_layer_types": ["dense", "sparse"], "rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 0.7}},
     )
 ]
 
