@@ -2,7 +2,7 @@
 
     python benchmarks/parity.py [--fixtures ../shared/fixtures] [--out FILE.json]
 
-Three shapes a family, those and the measures of tests/models, whose tests bound what is recorded here. With
+Three shapes a family or more, those and the measures of tests/models, whose tests bound what is recorded here. With
 `--fixtures` also which published config.json's are read, and as models of how many parameters.
 """
 

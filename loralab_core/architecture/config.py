@@ -126,11 +126,5 @@ class DecoderConfig:
     def distinct_windows(self) -> tuple[int | None, ...]:
         return tuple(dict.fromkeys(self.windows))
 
-    @cached_property
-    def rope_switch(self) -> int | None:
-        """Tokens up to which longrope uses its first list; None without longrope."""
-        scalings = (rope.scaling for rope in self.ropes)
-        return next((each.original_context for each in scalings if each and each.kind == "longrope"), None)
-
     def experts_of(self, layer: int) -> Experts | None:
         return self.experts if self.experts is not None and self.experts.layers[layer] else None

@@ -17,19 +17,10 @@ class KVCache:
     def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device, batch: int = 1):
         self.length = self.capacity = 0
         self._layers = config.layers
-        self._turns_anew_behind = config.rope_switch
         self._shape = (batch, config.kv_heads, config.head_dim)
         self._how: dict[str, Any] = {"dtype": dtype, "device": device}
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
-
-    def make_room_for(self, length: int) -> None:
-        """Before the text grows to `length` tokens: forget it all where longer texts turn keys by other frequencies.
-
-        Who asks then reads everything from `length` on, as ever; the reference computes its cache anew there too.
-        """
-        if self._turns_anew_behind is not None and self.length <= self._turns_anew_behind < length:
-            self.length = 0
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """key, value [batch, time, kv_heads, D] → views [batch, length + time, kv_heads, D]."""

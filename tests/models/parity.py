@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from loralab_core.inference.kv_cache import KVCache
-from loralab_core.lora import Adapter, create_adapter, load_adapter, use_adapter
+from loralab_core.inference.reader import Reader
+from loralab_core.lora import Adapter, LoadedModel, create_adapter, load_adapter, use_adapter
 from loralab_core.lora.adapter import projections
 from loralab_core.lora.peft_experts import as_peft_has_it, wrapped
 from loralab_core.models import Decoder, load_decoder
@@ -52,18 +53,17 @@ def greedy_is_equal(directory: Path, theirs: PreTrainedModel) -> bool:
     prompt = ids_for(97, 1, PROMPT)
     how: dict[str, Any] = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     expected = theirs.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=SAID, **how)
-    return bool(torch.equal(greedy(load_decoder(directory, "fp32", CPU), prompt, SAID), expected))
+    return greedy(directory, prompt[0].tolist(), SAID) == expected[0, PROMPT:].tolist()
 
 
-@torch.no_grad()
-def greedy(model: Decoder, ids: Tensor, count: int) -> Tensor:
-    """`ids` [1, time] and the `count` tokens that follow, each from the cache of those before it."""
-    cache = KVCache(model.config, model.dtype, model.device)
+def greedy(directory: Path, prompt: list[int], count: int) -> list[int]:
+    """The `count` tokens that follow, each from the cache of those before it."""
+    reader = Reader(LoadedModel(load_decoder(directory, "fp32", CPU), None, directory, "fp32", CPU), [prompt])
+    said: list[int] = []
     for _ in range(count):
-        cache.make_room_for(ids.shape[1])
-        last = model.hidden(ids[:, cache.length :], cache=cache)[:, -1:]
-        ids = torch.cat([ids, model.logits(last)[:, 0].argmax(-1, keepdim=True)], 1)
-    return ids
+        said.append(int(reader.logits().argmax()))
+        reader.add(said[-1:])
+    return said
 
 
 @torch.no_grad()

@@ -52,10 +52,10 @@ def test_every_family_is_here() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_shapes_vary_in_what_the_family_can_vary(family: str) -> None:
-    """Three of each: another ratio of grouped queries, the head tied and not, and biases where its config has them."""
+    """Three of each at least: another ratio of grouped queries, the head tied and not, and biases where its config has them."""
     configs = [make().config for make in FAMILIES[family]]
     fields = type(configs[0]).__dataclass_fields__
-    assert len(configs) == 3 and {config.tie_word_embeddings for config in configs} == {True, False}
+    assert len(configs) >= 3 and {config.tie_word_embeddings for config in configs} == {True, False}
     if "num_key_value_heads" in fields:
         assert len({config.num_attention_heads // config.num_key_value_heads for config in configs}) >= 2
     for switch in ("attention_bias", "mlp_bias", "enable_bias"):

@@ -36,7 +36,7 @@ Each is one small file over the one decoder ([how to add one](adding-a-family.md
 
 ## How close they are to transformers and PEFT
 
-Three random tiny models of each family, written by transformers. Of each column the worst of the three; errors are
+Three random tiny models of each family or more, written by transformers. Of each column the worst of them; errors are
 max|Δ| / max|reference| in float32, bound by 1e-4 in `tests/models/test_families.py`:
 
 * **logits** of a text read in one pass, and **with the cache**, token by token behind a prompt;

@@ -62,7 +62,7 @@ PROVOKED = {
     "Gemma 3 with eyes (its text-only sizes open)": _config(model_type="gemma3"),
     "code of its own": _config(model_type="mystery", auto_map={"AutoModelForCausalLM": "modeling.Mystery"}),
     "latent attention": _config(model_type="deepseek_v2", kv_lora_rank=512),
-    "rotary scaling that is not known": _config(rope_scaling={"rope_type": "yarn", "factor": 4.0}),
+    "rotary scaling that is not known": _config(rope_scaling={"rope_type": "spiral", "factor": 4.0}),
     "a part that is not there": _config(model_type="phi", qk_layernorm=True),
     "GPTQ and others": _config(quantization_config={"quant_method": "gptq"}, _name_or_path="owner/name"),
     "pickled weights only": _repository("config.json", "pytorch_model.bin"),
