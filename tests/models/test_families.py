@@ -52,7 +52,7 @@ def test_every_family_is_here() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_shapes_vary_in_what_the_family_can_vary(family: str) -> None:
-    """Three of each at least: another ratio of grouped queries, the head tied and not, and biases where its config has them."""
+    """At least three: another ratio of grouped queries, the head tied and not, biases where the config has them."""
     configs = [make().config for make in FAMILIES[family]]
     fields = type(configs[0]).__dataclass_fields__
     assert len(configs) >= 3 and {config.tie_word_embeddings for config in configs} == {True, False}
