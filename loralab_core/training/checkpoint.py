@@ -18,12 +18,12 @@ from loralab_core.lora.peft_files import load_adapter, save_adapter
 from loralab_core.models.companions import write_companions
 from loralab_core.models.loading import read_tensors
 from loralab_core.models.naming import checkpoint_tensors
+from loralab_core.optim.adamw import MOMENTS
 from loralab_core.runs.checkpoints import TRAINING_STATE
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.training.trainer import Trainer
 
 OPTIMIZER, STATE = TRAINING_STATE
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def write_checkpoint(trainer: Trainer, place: Path) -> str:
@@ -55,9 +55,9 @@ def save_checkpoint(trainer: Trainer, directory: Path) -> None:
     """Fill `directory` (the caller makes it appear atomically). Raises OSError when the disk refuses."""
     save_weights(trainer, directory)
     moments = {
-        f"{name}.{moment}": state[moment].detach().cpu().contiguous()
+        f"{name}.{moment}": held[moment].detach().cpu().contiguous()
         for name, tensor in trainer.named.items()
-        if (state := trainer.optimizer.state.get(tensor))
+        if (held := trainer.optimizer.state.get(tensor))
         for moment in MOMENTS
     }
     save_file(moments, directory / OPTIMIZER)

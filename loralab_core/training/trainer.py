@@ -12,7 +12,7 @@ from torch import Tensor
 from loralab_core.lora.adapter import Adapter, counter_seed
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.loss import batch_loss
-from loralab_core.optim import learning_rate
+from loralab_core.optim import AdamW, learning_rate
 from loralab_core.runs.config import TrainConfig
 from loralab_core.text.packing import Windows, order
 from loralab_core.training.course import Course
@@ -40,13 +40,12 @@ class Trainer:
         self.named = dict(self._trainable())
         for tensor in self.named.values():
             tensor.requires_grad_(True)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             self.named.values(),
             lr=config.lr,
             betas=(config.beta1, config.beta2),
             eps=config.eps,
             weight_decay=config.weight_decay,
-            fused=True,
         )
 
     def _trainable(self) -> Iterator[tuple[str, Tensor]]:
@@ -73,7 +72,7 @@ class Trainer:
         micro = config.micro_batch or config.batch
         batches = [self.windows.batch(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
         scale = 1.0 / max(1, sum(batch.trained for batch in batches))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss, seconds = torch.zeros((), device=self.lm.device), 0.0
         for index, batch in enumerate(batches):
             if index:
@@ -99,10 +98,9 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
         finite = np.isfinite(norm)
         if finite:
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
+            self.optimizer.lr = lr
             self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         return norm, not finite
 
     @contextmanager

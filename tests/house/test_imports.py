@@ -55,6 +55,17 @@ def test_training_knows_no_screen() -> None:
     assert not modules_after("import loralab_core.training.loop") & {"textual", "loralab_tui"}
 
 
+def test_training_leaves_the_compiler_of_pytorch_out(fixtures_dir: Path) -> None:
+    """It would take two seconds before the first step; sympy is what it brings with it."""
+    loaded = modules_after(
+        "from pathlib import Path\n"
+        "from loralab_core.training import train\n"
+        "from tests.training.small_runs import small\n"
+        f"assert list(train(small(Path({str(fixtures_dir)!r}), steps=1)))[-1]['steps'] == 1"
+    )
+    assert "torch" in loaded and "sympy" not in loaded
+
+
 def test_the_screen_paints_before_it_loads_what_it_needs_later() -> None:
     """First paint is below half a second: files are read, answers laid out and dialogs built only when asked for."""
     loaded = modules_after(
