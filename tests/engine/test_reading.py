@@ -34,10 +34,14 @@ from tests.engine.slow_models import slow_to_read
 pytestmark = pytest.mark.xdist_group("engine")
 
 
+@pytest.fixture(scope="module")
+def model(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return slow_to_read(fixtures_dir, tmp_path_factory.mktemp("slow") / "model")
+
+
 @pytest.fixture
-def client(fixtures_dir: Path, tmp_path: Path) -> Iterator[Client]:
-    """Connected to an engine whose model takes seconds to read."""
-    model = slow_to_read(fixtures_dir, tmp_path / "model")
+def client(model: Path) -> Iterator[Client]:
+    """Connected to an engine of its own, whose model takes a second to read."""
     with Client(ensure_engine(str(model), "fp32", "cpu")) as client:
         yield client
 
