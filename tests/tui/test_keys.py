@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Button, DataTable, Input
 
 from loralab_core.wire import messages as wire
@@ -67,16 +69,21 @@ ACTS_AT_ONCE = {"train", "quit"}  # what begins or leaves without a screen of it
 async def test_no_printable_key_starts_stops_or_deletes_anything_on_any_screen(
     state: str, app: StudioApp, engine: FakeEngine, home: Path
 ) -> None:
-    """Whatever an action opens, every key goes to every place there that takes the focus."""
+    """Whatever an action opens, every key goes to every place there that takes the focus.
+
+    Where it opens nothing, the main screen is as it was but for what the action did: then to where the focus stands.
+    """
     app = StudioApp(Options(host="box"), open_engine=engine.open) if state == STATES[0] else app
     async with app.run_test(size=(120, 40)) as pilot:
         await _bring_to(state, app, pilot, engine)
         asked = [type(request) for request in engine.asked if type(request) in CHANGES]
+        struck: set[Screen[object]] = set()
         kept, phase = _places(home), app.studio.run.phase if app.studio.run else None
         for action in (action for action in keymap.ACTIONS if action.id not in ACTS_AT_ONCE):
             await app.run_action(action.id)
             await pilot.pause()
-            await _strike_everywhere(app, pilot)
+            await _strike(app, pilot, [app.focused] if app.screen in struck else [None, *app.screen.focus_chain])
+            struck.add(app.screen)
             for _ in range(4):
                 if app.screen is not app.main:
                     await pilot.press("escape")
@@ -103,13 +110,14 @@ async def _bring_to(state: str, app: StudioApp, pilot: Pilot[None], engine: Fake
         await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.DONE)
 
 
-async def _strike_everywhere(app: StudioApp, pilot: Pilot[None]) -> None:
+async def _strike(app: StudioApp, pilot: Pilot[None], places: list[Widget | None]) -> None:
     screen = app.screen
     if isinstance(screen, Jump):  # the one place where letters act; test_manners_screen presses them
         return
-    for place in [None, *screen.focus_chain]:
+    for place in places:
         if app.screen is not screen:
             return
+        app.main.chat.prompt.clear()  # in a long text each letter costs more than the one before
         screen.set_focus(place)
         for letter in (*PRINTABLE, " "):
             strike(app, letter)
