@@ -23,7 +23,7 @@ class ChatPane(Asking):
 
     DEFAULT_CSS = """
     ChatPane { padding: 0 1; }
-    ChatPane:focus-within #chat-name { color: $primary; }
+    ChatPane.-focused #chat-name { color: $primary; }
     ChatPane #transcript { height: 1fr; }
     ChatPane #welcome { height: 1fr; padding: 1 2; color: $quiet; }
     ChatPane #training-strip {
@@ -49,6 +49,13 @@ class ChatPane(Asking):
         self._show_what_there_is()
         self.sampling_line.tell(self.sampling)
         self.set_interval(PACE.flush_s, self._flush)
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-focused")
+
+    def on_descendant_blur(self) -> None:
+        """Not `:focus-within`: where only a rule for what is inside asks for it, Textual forgets to take it back."""
+        self.set_class(self.has_focus_within, "-focused")
 
     def _flush(self) -> None:
         if self.answering is not None:

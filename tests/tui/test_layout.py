@@ -11,7 +11,7 @@ from loralab_tui.runs.view import RunView
 from loralab_tui.widgets.chart import LossChart
 from loralab_tui.widgets.footer import KeyHint
 from loralab_tui.widgets.progress import ProgressLine
-from tests.tui.driving import asked, shown, training, type_line, until
+from tests.tui.driving import asked, ready, shown, training, type_line, until
 from tests.tui.fake_engine import FakeEngine, falling, step_event
 
 
@@ -190,3 +190,16 @@ async def test_a_new_size_is_laid_out_with_its_own_classes_and_told_again_not_at
         main.post_message(Resize(main.size, main.size))
         await pilot.pause()
         assert not laid_out, "the same size told again changes nothing"
+
+
+async def test_the_name_of_the_chat_stands_out_while_one_is_in_it(app: StudioApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        name = app.main.query_one("#chat-name")
+        inside = name.styles.color
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.focused is app.main.training)
+        assert name.styles.color != inside
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: app.main.chat.has_focus_within)
+        assert name.styles.color == inside

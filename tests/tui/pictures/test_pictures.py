@@ -4,7 +4,8 @@
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,10 @@ pytestmark = pytest.mark.xdist_group("pictures")  # they share one place in the 
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 THEMES = {"dark": theme.DARK.name, "light": theme.LIGHT.name}
+OPENED_AGAIN = {
+    "palette",
+    "themes",
+}  # what they dim keeps the colours it had, and a list of themes shows the chosen one
 
 
 @pytest.fixture
@@ -42,16 +47,26 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("colours", THEMES)
 @pytest.mark.parametrize("name", [*EMPTY, *BUNDLED, *MAIN])
 async def test_the_screen_looks_as_before(
-    name: str, colours: str, size: str, place: Path, engine: FakeEngine, snapshot: SnapshotAssertion
+    name: str, size: str, place: Path, engine: FakeEngine, snapshot: SnapshotAssertion
 ) -> None:
-    picture = await drawn(name, THEMES[colours], SIZES[size], place, engine)
-    assert picture == snapshot(extension_class=SVGImageExtension, name=f"{name}-{size}-{colours}")
+    """Dark, and then light: the way into the state is the longer part, and a theme may be chosen at any time."""
+    lead: Lead = (EMPTY | BUNDLED | MAIN)[name]
+    async with staged(name, SIZES[size], place, engine) as stage:
+        for colours, chosen in THEMES.items():
+            stage.app.theme = chosen
+            if colours == "dark" or name in OPENED_AGAIN:
+                await lead(stage)
+            picture = await stage.still()
+            assert picture == snapshot(extension_class=SVGImageExtension, name=f"{name}-{size}-{colours}")
+            if name in OPENED_AGAIN:
+                await stage.press("escape")
 
 
-async def drawn(name: str, colours: str, size: tuple[int, int], place: Path, engine: FakeEngine) -> str:
+@asynccontextmanager
+async def staged(name: str, size: tuple[int, int], place: Path, engine: FakeEngine) -> AsyncIterator[Stage]:
+    """The app as the state called `name` begins."""
     chosen = {"model": str(place / "models/tiny"), "corpus": str(place / "work/plays.txt")}
     if name in BUNDLED:
         chosen = {"model": str(POCKET), "corpus": str(SAMPLE_CORPUS)}
@@ -63,9 +78,5 @@ async def drawn(name: str, colours: str, size: tuple[int, int], place: Path, eng
         meter=SteadyMeter,
         find_room=steady_room,
     )
-    lead: Lead = (EMPTY | BUNDLED | MAIN)[name]
     async with app.run_test(size=size) as pilot:
-        app.theme = colours
-        stage = Stage(app, pilot, engine)
-        await lead(stage)
-        return await stage.still()
+        yield Stage(app, pilot, engine)
