@@ -17,8 +17,8 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser = subparsers.add_parser(
         "chat",
         help="talk to a model, an adapter, or a run while it trains",
-        description="A conversation. /base, /lora and /both choose who answers, /new forgets, /quit leaves; "
-        "Ctrl-C stops an answer, twice leaves.",
+        description="A conversation. /base, /lora and /both choose who answers, /more goes on with an answer "
+        "that was cut, /new forgets, /quit leaves; Ctrl-C stops an answer, twice leaves.",
     )
     parser.add_argument("--model", metavar="DIR|ID", help="model directory, .gguf file or Hub id")
     parser.add_argument("--adapter", metavar="DIR", help="a PEFT adapter for this model")

@@ -8,6 +8,7 @@ import msgspec
 from loralab_core.cli.sampling_options import say_ending
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, print_json, say, size
 from loralab_core.errors import LoraLabError
+from loralab_core.text.turns import whole_characters
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (
     Cancel,
@@ -24,6 +25,9 @@ from loralab_core.wire.messages import (
 from loralab_core.wire.sampling import SEEDS
 
 POLL_S = 0.1
+CUT = ("length", "cancelled")  # endings behind which a model would have said more
+MORE = "/more goes on, --max-new-tokens allows more"
+Turn = dict[str, Any]
 
 
 class Conversation:
@@ -50,53 +54,73 @@ class Conversation:
         self._system = system
         self.context = 0  # tokens the model reads; known once it greeted
         self._turns = 0
-        self._histories: dict[str, list[dict[str, Any]]] = {}
+        self._histories: dict[str, list[Turn]] = {}
+        self._cut: list[str] = []  # who would have said more in the last round
         self.forget()
 
     def forget(self) -> None:
         start = [{"role": "system", "content": self._system}] if self._system else []
-        self._histories = {"base": list(start), "lora": list(start)}
+        self._histories, self._cut = {"base": list(start), "lora": list(start)}, []
 
     def ask(self, text: str, interrupts: Interrupts) -> None:
         """One round: everybody who speaks answers. Ctrl-C ends the round."""
         self._turns += 1
+        self._cut = []
         for speaker in self.speaking:
-            if len(self.speaking) > 1:
-                self._print(f"{speaker}: ")
-            answer = self._answer(speaker, text, interrupts)
-            history = self._histories[speaker]
-            if answer is not None:
-                history += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+            self._answer(speaker, text, "", interrupts)
             if interrupts.count:
                 return
 
-    def _answer(self, speaker: str, text: str, interrupts: Interrupts) -> str | None:
-        id = self.client.next_id()
-        messages = [*self._histories[speaker], {"role": "user", "content": text}]
-        request = Generate(
-            id=id,
-            speaker=self._speakers[speaker],
-            run=self.run,
-            messages=None if self.continues else messages,
-            prompt=text if self.continues else None,
-            sampling=msgspec.structs.replace(self._sampling, seed=(self._sampling.seed + self._turns - 1) % SEEDS),
-        )
-        self.client.send(request)
-        answer = self._stream(id, interrupts)
-        if answer is None:
-            return None
-        if self.as_json:
+    def more(self, interrupts: Interrupts) -> None:
+        """Everybody whose last answer was cut or stopped goes on with it."""
+        cut, self._cut = self._cut, []
+        if not cut:
+            say("no answer was cut; /more goes on with one that --max-new-tokens or Ctrl-C has ended")
+        for speaker in cut:
+            if interrupts.count:
+                self._cut.append(speaker)
+                continue
+            question, answer = self._histories[speaker][-2:]
+            del self._histories[speaker][-2:]
+            self._answer(speaker, question["content"], answer["content"], interrupts)
+
+    def _answer(self, speaker: str, text: str, said: str, interrupts: Interrupts) -> None:
+        """Into the speaker's history. `said` already, the model goes on with it; it stays where that fails."""
+        if len(self.speaking) > 1:
+            self._print(f"{speaker}: ")
+        answer = self._stream(self._send(speaker, text, said), said, interrupts)
+        if answer is not None and self.as_json:
             facts = {key: value for key, value in msgspec.to_builtins(answer).items() if key not in ("type", "id")}
             print_json({"event": "answer", "speaker": speaker, "step": answer.step, **facts})
-        return answer.text
+        if answer is not None or said:
+            whole = answer.text if answer is not None else said
+            self._histories[speaker] += [_turn("user", text), _turn("assistant", whole)]
+            if whole and (answer is None or answer.finish in CUT):
+                self._cut.append(speaker)
+
+    def _send(self, speaker: str, text: str, said: str) -> int:
+        """The number of the request."""
+        begun = whole_characters(said)
+        turns = [*self._histories[speaker], _turn("user", text), *([_turn("assistant", begun)] if begun else [])]
+        request = Generate(
+            id=self.client.next_id(),
+            speaker=self._speakers[speaker],
+            run=self.run,
+            messages=None if self.continues else turns,
+            prompt=text + begun if self.continues else None,
+            sampling=msgspec.structs.replace(self._sampling, seed=(self._sampling.seed + self._turns - 1) % SEEDS),
+            continue_final_message=bool(begun) and not self.continues,
+        )
+        self.client.send(request)
+        return request.id
 
     def _print(self, text: str, end: str = "") -> None:
         if not self.as_json:
             print(text, end=end, flush=True)
 
-    def _stream(self, id: int, interrupts: Interrupts) -> Generated | None:
-        """Print the pieces of answer `id`; its end, or None if it failed."""
-        cancelled = False
+    def _stream(self, id: int, said: str, interrupts: Interrupts) -> Generated | None:
+        """Print the pieces of answer `id`; its end with the whole text, `said` before included; None if it failed."""
+        cancelled, said = False, whole_characters(said)
         while True:
             response = self.client.receive(POLL_S)
             if interrupts.count and not cancelled:
@@ -106,14 +130,15 @@ class Conversation:
                 say(f"{response.what}: {size(response.total)}")
             if getattr(response, "id", None) != id:
                 continue
-            if isinstance(response, GenerationStarted) and response.step is not None:
-                self._print(f"[step {response.step}] ")
+            if isinstance(response, GenerationStarted):
+                said = response.begun or said
+                self._print(f"[step {response.step}] " if response.step is not None else "")
             elif isinstance(response, Piece):
                 self._print(response.text)
             elif isinstance(response, Generated):
                 self._print(" (stopped)" if response.finish == "cancelled" else "", end="\n")
-                say_ending(response.finish, self.context, self._sampling.max_new_tokens)
-                return response
+                say_ending(response.finish, self.context, self._sampling.max_new_tokens, MORE)
+                return msgspec.structs.replace(response, text=said + response.text)
             elif isinstance(response, Failed):
                 say(response.sentence)
                 return None
@@ -144,8 +169,12 @@ class Conversation:
             self.forget()
             say("a new conversation")
         else:
-            say("/base /lora /both choose who answers, /new forgets, /quit leaves")
+            say("/base /lora /both choose who answers, /more goes on with a cut answer, /new forgets, /quit leaves")
         return True
+
+
+def _turn(role: str, content: str) -> Turn:
+    return {"role": role, "content": content}
 
 
 def talk(conversation: Conversation) -> int:
@@ -163,13 +192,16 @@ def talk(conversation: Conversation) -> int:
             pressed = True
             say("\nCtrl-C again or /quit leaves")
             continue
-        if line.startswith("/"):
+        if line.startswith("/") and line != "/more":
             pressed = False
             if not conversation.command(line):
                 return 0
         elif line:
             with Interrupts().counted() as interrupts:
-                conversation.ask(line, interrupts)
+                if line == "/more":
+                    conversation.more(interrupts)
+                else:
+                    conversation.ask(line, interrupts)
             if interrupts.count > 1:
                 return INTERRUPTED
             pressed = bool(interrupts.count)

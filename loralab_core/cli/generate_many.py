@@ -9,7 +9,7 @@ from loralab_core.cli.sampling_options import told
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, print_json, say
 from loralab_core.errors import BadInput
 from loralab_core.inference.batch import batches, draw_together
-from loralab_core.inference.generate import Answer, prompt_ids
+from loralab_core.inference.generate import Answer, as_read, prompt_ids
 from loralab_core.inference.room import room_bytes
 from loralab_core.lora import Adapter, LoadedModel
 from loralab_core.wire.messages import Sampling
@@ -31,14 +31,9 @@ def answer_to(
     adapter: Adapter | None,
     arguments: argparse.Namespace,
 ) -> Answer:
-    begun = _as_read(arguments.begin, lm.text().decode(ids)) if arguments.begin else ""
+    begun = as_read(arguments.begin, lm.text().decode(ids)) if arguments.begin else ""
     continues = bool(begun) or "prompt" in question.asked(arguments.chat)
     return Answer(lm, ids, sampling, adapter, continues=continues, begun=begun)
-
-
-def _as_read(begin: str, prompt: str) -> str:
-    """`begin` as `prompt` ends with it: many templates trim, and the model then writes the white space itself."""
-    return next((words for words in (begin, begin.rstrip()) if prompt.endswith(words)), begin.strip())
 
 
 def answer_all(

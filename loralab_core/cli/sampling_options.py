@@ -55,10 +55,10 @@ def sampling_from(arguments: argparse.Namespace, *, greedy: bool = False) -> "Sa
     return check_sampling(how)
 
 
-def say_ending(finish: str, context: int, max_new_tokens: int) -> None:
-    """Why an answer ended, where the model would have gone on."""
+def say_ending(finish: str, context: int, max_new_tokens: int, more: str = "--max-new-tokens allows more") -> None:
+    """Why an answer ended, where the model would have gone on. `more`: how one gets more of it."""
     if finish == "length":
-        say(f"cut at {max_new_tokens} tokens; --max-new-tokens allows more")
+        say(f"cut at {max_new_tokens} tokens; {more}")
     elif finish == "context":
         say(f"cut: prompt and answer fill the {context} tokens that this model reads, and there is no room for more")
 

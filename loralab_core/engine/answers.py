@@ -1,6 +1,5 @@
 """Answers: a queue of questions, one answered at a time, each pinned to one adapter and sent to who asked."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loralab_core.engine.base_model import NotRead
+from loralab_core.engine.chat_log import keep_exchange
 from loralab_core.engine.refusal import refusal
 from loralab_core.engine.run_host import RunHost
 from loralab_core.engine.server import Connection, Server
 from loralab_core.errors import BadInput
-from loralab_core.inference.generate import Answer, prompt_ids
+from loralab_core.inference.generate import Answer, as_read, prompt_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.lora.peft_files import CONFIG, load_adapter
@@ -105,10 +105,13 @@ class Answers:
     def _begin(self, question: Question) -> None:
         request, lm = question.request, self.model()
         adapter, question.step = self._speaker(request, lm)
-        ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt)
-        question.answer = Answer(lm, ids, request.sampling, adapter, continues=request.messages is None)
+        goes_on = request.continue_final_message
+        ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt, continue_final_message=goes_on)
+        begun = _begun(request, lm, ids)
+        continues = goes_on or request.messages is None
+        question.answer = Answer(lm, ids, request.sampling, adapter, continues=continues, begun=begun)
         question.pieces = question.answer.pieces()
-        started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids))
+        started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids), begun=begun)
         self.server.send(question.client, started)
 
     def _one_token(self, question: Question) -> bool:
@@ -128,7 +131,7 @@ class Answers:
         answer = question.answer
         reply = Generated(
             id=question.request.id,
-            text=answer.text if answer else "",
+            text=answer.text.removeprefix(answer.begun) if answer else "",
             step=question.step,
             prompt_tokens=len(answer.ids) if answer else 0,
             new_tokens=len(answer.tokens) if answer else 0,
@@ -187,17 +190,16 @@ class Answers:
         self._resident.clear()
 
     def _keep(self, question: Question, reply: Generated) -> None:
-        """The exchange, in the run's chat.jsonl. A full disk costs the record, not the answer."""
-        request = question.request
-        training = self.runs.training
+        """With the run that was named, or the one being trained."""
+        request, training = question.request, self.runs.training
         run = RunDirectory(Path(request.run)) if request.run else training.run if training else None
-        if run is None or question.answer is None or not run.path.is_dir():
-            return
-        asked = {"messages": request.messages} if request.messages is not None else {"prompt": request.prompt}
-        said = {"text": reply.text, "step": reply.step, "finish": reply.finish, "new_tokens": reply.new_tokens}
-        line = json.dumps({"time": time.time(), "speaker": request.speaker, **asked, **said}, ensure_ascii=False)
-        try:
-            with run.chat_path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            print(f"the conversation could not be kept in {run.chat_path}: {error}")
+        if run is not None and question.answer is not None and run.path.is_dir():
+            keep_exchange(run, request, reply, question.answer.begun)
+
+
+def _begun(request: Generate, lm: LoadedModel, ids: list[int]) -> str:
+    """What of the answer the prompt ends with."""
+    if not (request.continue_final_message and request.messages):
+        return ""
+    content = request.messages[-1].get("content")
+    return as_read(content, lm.text().decode(ids)) if isinstance(content, str) else ""

@@ -48,6 +48,11 @@ def prompt_ids(
     return ids
 
 
+def as_read(begun: str, prompt: str) -> str:
+    """`begun` as `prompt` ends with it: many templates trim, and the model then writes the white space itself."""
+    return next((words for words in (begun, begun.rstrip()) if prompt.endswith(words)), begun.strip())
+
+
 class Answer:
     """An answer in the making. `pieces()` yields text (often empty) after each token; the fields tell how it stands."""
 
@@ -70,7 +75,7 @@ class Answer:
         tokenizer = lm.text()
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
         self.tokens: list[int] = []
-        self.text = begun
+        self.begun = self.text = begun
         self.ended = sampling.max_new_tokens == 0
         self.finish: Finish = "length" if self.ended else "cancelled"  # which it stays until it has ended
         self.seconds = 0.0  # spent on the tokens behind the first: reading the prompt and pauses between are excluded

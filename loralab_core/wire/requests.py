@@ -6,7 +6,7 @@ import msgspec
 
 from loralab_core.wire.sampling import Sampling
 
-VERSION = 3  # changes when one side would not understand the other: a new request, or one that means something else
+VERSION = 4  # changes when one side would not understand the other: a new request, or one that means something else
 
 
 class Message(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
@@ -90,6 +90,7 @@ class Generate(Message, tag="generate"):
     """Ask for an answer, by chat messages or by a text to continue (exactly one of the two).
 
     `speaker`: "base"; "lora" (the adapter of `run`: as it is being trained, or as it ended); or an adapter directory.
+    `continue_final_message`: the last of the messages is the beginning of the answer, which goes on from there.
     With a `run`, the exchange is kept in its chat.jsonl.
     Replied by GenerationStarted, Pieces, then Generated or Failed.
     """
@@ -100,6 +101,7 @@ class Generate(Message, tag="generate"):
     messages: list[dict[str, Any]] | None = None
     prompt: str | None = None
     sampling: Sampling = Sampling()
+    continue_final_message: bool = False
 
 
 class Cancel(Message, tag="cancel"):

@@ -37,11 +37,15 @@ class Loading(Message, tag="loading"):
 
 
 class GenerationStarted(Message, tag="generation_started"):
-    """The prompt was read. `step`: how far the adapter was trained (None: base, or an adapter that does not say)."""
+    """The prompt was read. `step`: how far the adapter was trained (None: base, or an adapter that does not say).
+
+    `begun`: the answer's beginning as the model read it, where it goes on from one; templates trim white space.
+    """
 
     id: int
     step: int | None = None
     prompt_tokens: int = 0
+    begun: str = ""
 
 
 class Piece(Message, tag="piece"):
@@ -50,6 +54,8 @@ class Piece(Message, tag="piece"):
 
 
 class Generated(Message, tag="generated"):
+    """An answer has ended. `text`: all its pieces, which begin behind what the answer goes on from."""
+
     id: int
     text: str
     step: int | None = None

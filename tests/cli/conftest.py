@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loralab_core.runs.config import config_from
+from loralab_core.runs.config import TrainConfig, config_from
 from loralab_core.runs.directory import RunDirectory, create_run, open_run
 from loralab_core.runs.events import FINAL, EventLog, read
 from loralab_core.runs.owner import claim, release
@@ -63,6 +63,18 @@ def corpus(tmp_path: Path) -> Path:
     place = tmp_path / "verses.txt"
     place.write_text("to be or not to be\n" * 100)
     return place
+
+
+@pytest.fixture
+def run() -> RunDirectory:
+    made = create_run(TrainConfig(model="/m", corpus=("/c.txt",), name="verses", steps=4))
+    log = EventLog(made.events_path)
+    log.append({"event": "step", "step": 2, "loss": 3.0, "tokens": 100})
+    log.append({"event": "stopped"})
+    log.close()
+    made.adapter.mkdir()
+    (made.adapter / "adapter_config.json").write_text("{}")
+    return made
 
 
 class Studio:

@@ -1,6 +1,5 @@
 """The other commands, and the frame around all of them."""
 
-import io
 import json
 import os
 import subprocess
@@ -12,21 +11,7 @@ import pytest
 from loralab_core.cli.main import main
 from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory, create_run, list_runs
-from loralab_core.runs.events import EventLog
 from loralab_core.runs.owner import claim
-from tests.cli.conftest import Studio
-
-
-@pytest.fixture
-def run() -> RunDirectory:
-    made = create_run(TrainConfig(model="/m", corpus=("/c.txt",), name="verses", steps=4))
-    log = EventLog(made.events_path)
-    log.append({"event": "step", "step": 2, "loss": 3.0, "tokens": 100})
-    log.append({"event": "stopped"})
-    log.close()
-    made.adapter.mkdir()
-    (made.adapter / "adapter_config.json").write_text("{}")
-    return made
 
 
 def printed_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
@@ -175,55 +160,6 @@ def test_a_reader_that_leaves_is_no_error(run: RunDirectory) -> None:
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait(20) == 0
-
-
-def chat(monkeypatch: pytest.MonkeyPatch, model: Path, *lines: str, adapter: Path | None = None) -> int:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-    words = ["chat", "--model", str(model), "--base", "fp32", "--device", "cpu"]
-    return main([*words, *(["--adapter", str(adapter)] if adapter else [])])
-
-
-def test_a_conversation_with_the_base(
-    studio: Studio, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert chat(monkeypatch, model, "hello", "and now?", "/lora", "/new", "again", "/quit", "never") == 0
-    printed = capsys.readouterr()
-    assert printed.out.split("\n") == ["base hears 1 ", "base hears 3 ", "base hears 1 ", ""]
-    assert "there is no adapter" in printed.err
-
-
-def test_each_speaker_hears_only_its_own_answers(
-    studio: Studio,
-    model: Path,
-    run: RunDirectory,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert chat(monkeypatch, model, "one", "/both", "two", "/base", "three", adapter=run.adapter) == 0
-    assert capsys.readouterr().out.split("\n") == [
-        "adapter hears 1 ",
-        "base: base hears 1 ",
-        "lora: adapter hears 3 ",
-        "base hears 3 ",
-        "",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ending", "words"), [("eos", ""), ("length", "cut at 256 tokens"), ("context", "fill the 64 tokens")]
-)
-def test_a_conversation_says_why_an_answer_was_cut(
-    studio: Studio,
-    model: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    ending: str,
-    words: str,
-) -> None:
-    studio.ending = ending
-    assert chat(monkeypatch, model, "hello") == 0
-    said = capsys.readouterr().err
-    assert words in said and ("cut" in said) == bool(words)
 
 
 @pytest.mark.parametrize("command", ["chat", "generate"])
