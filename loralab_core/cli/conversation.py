@@ -11,6 +11,7 @@ from loralab_core.errors import LoraLabError
 from loralab_core.text.turns import whole_characters
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (
+    CUT,
     Cancel,
     EngineStatus,
     Failed,
@@ -25,7 +26,6 @@ from loralab_core.wire.messages import (
 from loralab_core.wire.sampling import SEEDS
 
 POLL_S = 0.1
-CUT = ("length", "cancelled")  # endings behind which a model would have said more
 MORE = "/more goes on, --max-new-tokens allows more"
 Turn = dict[str, Any]
 

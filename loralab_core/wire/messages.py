@@ -24,6 +24,7 @@ from loralab_core.wire.requests import (
     Train,
 )
 from loralab_core.wire.responses import (
+    CUT,
     Batch,
     Done,
     EngineStatus,
@@ -39,6 +40,7 @@ from loralab_core.wire.responses import (
 from loralab_core.wire.sampling import Sampling, check_sampling
 
 __all__ = [
+    "CUT",
     "VERSION",
     "Attach",
     "Batch",

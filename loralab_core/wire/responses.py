@@ -4,6 +4,9 @@ from typing import Any, Literal
 
 from loralab_core.wire.requests import Hello, Message
 
+CUT = ("length", "cancelled")
+"""How an answer ends that the model would have gone on with, and can."""
+
 
 class Started(Message, tag="started"):
     id: int

@@ -51,6 +51,10 @@ class ChatActions(Answering):
         elif self.main.chat.sampling.greedy:
             self.tell("Temperature 0 gives the same answer whatever the seed; /temp 0.7 lets it differ.")
 
+    def action_more(self) -> None:
+        if why := self.main.chat.more():
+            self.tell(f"{why[0].upper()}{why[1:]}.")
+
     def action_edit(self) -> None:
         if not self.main.chat.edit():
             self.tell("Nothing was asked yet.")
@@ -83,9 +87,12 @@ class ChatActions(Answering):
             self.tell(f"Cleared. {clear} brings it back; {undo} does so also after new questions, above them.")
 
     def action_undo(self) -> None:
+        asked = len(self.main.chat.conversation.rounds)
         back = self.main.chat.undo()
         if not back:
             self.tell("Nothing was cleared or edited away.")
+        elif len(self.main.chat.conversation.rounds) == asked:
+            self.tell(f"The answer is what it was before it went on. {keymap.name('more')} goes on with it anew.")
         elif back[-1] is not self.main.chat.conversation.rounds[-1]:
             what = "One question is" if len(back) == 1 else f"{len(back)} questions are"
             self.tell(f"{what} back, above what was asked since.")

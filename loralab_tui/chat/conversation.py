@@ -3,7 +3,7 @@
 A shared history would let LoRA read the base's answers.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Turn = dict[str, Any]
@@ -22,7 +22,10 @@ def speakers_of(choice: str) -> tuple[str, ...]:
 
 @dataclass(eq=False)
 class Reply:
-    """One speaker's answer. `attempt` counts how often it was asked for again."""
+    """One speaker's answer. `attempt` counts how often it was asked for again.
+
+    `cut`: the model would have said more. `began`: the step it began with, where it went on with another.
+    """
 
     speaker: str
     text: str = ""
@@ -30,6 +33,18 @@ class Reply:
     note: str = ""
     attempt: int = 0
     failed: bool = False
+    cut: bool = False
+    began: int | None = None
+
+    def went_on(self, text: str, step: int | None, *, cut: bool) -> None:
+        """`text`: all of it."""
+        if self.began is None and step != self.step:
+            self.began = self.step
+        self.text, self.step, self.cut = text, step, cut
+
+    @property
+    def beginning(self) -> str:
+        return "" if self.began is None else f"begun @{self.began}"
 
 
 @dataclass(eq=False)
@@ -56,6 +71,23 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Grown:
+    """An answer of a round, as it was `before` it went on, and the whole `text` it has become."""
+
+    rounds: list[Round]
+    reply: Reply
+    before: Reply
+    text: str
+
+    def shrink(self) -> bool:
+        """False where it has become another answer since."""
+        here = self.reply.text == self.text
+        if here:
+            vars(self.reply).update(vars(self.before))
+        return here
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is sent: the branch with the question at its end. `left_out`: earlier questions there was no room for."""
 
@@ -74,7 +106,7 @@ class Conversation:
         self.rounds: list[Round] = []
         self.context = 0
         self._density = GUESS
-        self._taken: list[Taken] = []  # the last one last
+        self._taken: list[Taken | Grown] = []  # the last one last
 
     def add(self, question: str, continues: bool, speakers: tuple[str, ...]) -> Round:
         said = Round(question, continues, [Reply(speaker) for speaker in speakers])
@@ -82,10 +114,13 @@ class Conversation:
         del self.rounds[:-KEPT]
         return said
 
-    def asked(self, said: Round, speaker: str, system: str, length: int) -> Asked:
-        """What `speaker` is sent in this round: its own branch, as much of it as leaves room for the answer."""
+    def asked(self, said: Round, speaker: str, system: str, length: int, begun: str = "") -> Asked:
+        """What `speaker` is sent in this round: its own branch, as much of it as leaves room for the answer.
+
+        `begun`: what it has answered already, to go on with.
+        """
         pairs = self._pairs(said, speaker)
-        rest = len(system) + len(said.question) + 2 * TURN
+        rest = len(system) + len(said.question) + len(begun) + 2 * TURN
         room = self._room(length) - rest
         kept: list[Turn] = []
         for question, answer in reversed(pairs):
@@ -95,6 +130,8 @@ class Conversation:
             kept[:0] = [question, answer]
         before: list[Turn] = [{"role": "system", "content": system}] if system else []
         turns = [*before, *kept, {"role": "user", "content": said.question}]
+        if begun:
+            turns.append({"role": "assistant", "content": begun})
         return Asked(turns, len(pairs) - len(kept) // 2)
 
     def _pairs(self, said: Round, speaker: str) -> list[tuple[Turn, Turn]]:
@@ -129,20 +166,35 @@ class Conversation:
         if self.rounds:
             self._take(0)
 
+    def went_on(self, said: Round, reply: Reply, text: str, step: int | None, *, cut: bool) -> None:
+        """An answer of this round has become `text`; `undo` makes it what it was."""
+        self._remember(Grown([said], reply, replace(reply), text))
+        reply.went_on(text, step, cut=cut)
+
     def _take(self, at: int) -> None:
-        self._taken.append(Taken(self.rounds[at:], self.rounds[at - 1] if at else None))
+        self._remember(Taken(self.rounds[at:], self.rounds[at - 1] if at else None))
         del self.rounds[at:]
+
+    def _remember(self, taken: Taken | Grown) -> None:
+        self._taken.append(taken)
         while len(self._taken) > 1 and sum(len(taken.rounds) for taken in self._taken) > KEPT:
             del self._taken[0]
 
     def undo(self) -> list[Round]:
         """What was taken away last stands in its place again, above what was asked since; empty when nothing was.
 
-        So nothing is ever lost, and the speakers remember what one sees. Called again it goes further back.
+        So nothing is ever lost, and the speakers remember what one sees. Called again it goes further back. Where an
+        answer went on last, it is what it was before, and its round stays where it is.
         """
-        if not self._taken:
-            return []
-        back = self._taken.pop()
+        while self._taken:
+            last = self._taken.pop()
+            if isinstance(last, Taken):
+                return self._put_back(last)
+            if last.shrink():
+                return last.rounds
+        return []
+
+    def _put_back(self, back: Taken) -> list[Round]:
         at = self.rounds.index(back.above) + 1 if back.above in self.rounds else 0  # it may be too old to be kept
         self.rounds[at:at] = back.rounds
         return back.rounds

@@ -77,6 +77,7 @@ class AnswerBegun(Message):
     request: int
     step: int | None
     prompt_tokens: int = 0
+    begun: str = ""  # as the model read it, where the answer goes on from there
 
 
 @dataclass
@@ -106,8 +107,8 @@ def told_by(response: wire.Response) -> Message | None:
             return RunStarted(run)
         case wire.EngineStatus():
             return EngineReport(response)
-        case wire.GenerationStarted(id=request, step=step, prompt_tokens=tokens):
-            return AnswerBegun(request, step, tokens)
+        case wire.GenerationStarted(id=request, step=step, prompt_tokens=tokens, begun=begun):
+            return AnswerBegun(request, step, tokens, begun)
         case wire.Piece(id=request, text=text):
             return AnswerPiece(request, text)
         case wire.Generated(id=request):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from textual.containers import Vertical
 from textual.message import Message
 
+from loralab_core.text.turns import whole_characters
 from loralab_core.wire.messages import Sampling
 from loralab_tui.chat.conversation import Asked, Conversation, Round
+from loralab_tui.chat.harmless import harmless
 from loralab_tui.chat.sampling import SamplingChoice
 from loralab_tui.widgets.message import WRONG, ChatMessage
 from loralab_tui.widgets.transcript import Transcript
@@ -57,9 +59,14 @@ class Asking(Vertical):
                 message.reply.attempt += 1
         self._queue(messages)
 
-    def _queue(self, messages: list[ChatMessage]) -> None:
+    def go_on(self, messages: list[ChatMessage]) -> None:
+        """These answers go on from where they ended."""
+        self._queue(messages, go_on=True)
+
+    def _queue(self, messages: list[ChatMessage], *, go_on: bool = False) -> None:
         for message in messages:
-            message.begin(WAITING, asked=False)
+            begun = whole_characters(message.reply.text) if go_on and message.reply else ""
+            message.begin(WAITING, asked=False, begun=begun)
         self.waiting += messages
         self._next()
 
@@ -75,10 +82,10 @@ class Asking(Vertical):
         self._asked = (
             Asked([])
             if said.continues
-            else self.conversation.asked(said, message.speaker, choice.system, choice.length)
+            else self.conversation.asked(said, message.speaker, choice.system, choice.length, message.begun)
         )
         self.answering, self.request, self._cancelled = message, None, False
-        message.begin(THINKING, asked=True)
+        message.begin(THINKING, asked=True, begun=message.begun)
         sampling = choice.drawn(message.reply.attempt)
         self.post_message(self.Ask(message, said.question, self._asked.turns, said.continues, sampling))
 
@@ -91,24 +98,25 @@ class Asking(Vertical):
         if self._cancelled or message is not self.answering:
             self.post_message(self.Cancel(request))
 
-    def pinned(self, request: int, step: int | None, prompt_tokens: int) -> None:
+    def pinned(self, request: int, step: int | None, prompt_tokens: int, begun: str = "") -> None:
         if self.answering is not None and self.answering.reply is not None and request == self.request:
             self.conversation.learn(self._asked, prompt_tokens)
             self.answering.step = step
             self.answering.note = ""
-            self.answering.paint()
+            self.answering.go_on_from(begun or self.answering.begun)
 
     def piece(self, request: int, text: str) -> None:
         if self.answering is not None and request == self.request:
             self.answering.add(text)
 
-    def done(self, request: int, text: str, note: str) -> None:
+    def done(self, request: int, text: str, note: str, *, cut: bool = False) -> None:
+        """`text`: all that is new."""
         if self.answering is None or self.answering.reply is None or request != self.request:
             return
         left_out = self._asked.left_out
         questions = "the oldest question" if left_out == 1 else f"the {left_out} oldest questions"
         room = f"context full, without {questions}" if left_out else ""
-        self._settle(self.answering, text, " · ".join(part for part in (note, room) if part))
+        self._settle(self.answering, self.answering.begun + text, _joined(note, room), cut=cut)
         self._end()
 
     def failed(self, sentence: str, request: int | None = None) -> None:
@@ -129,15 +137,22 @@ class Asking(Vertical):
         message.flush()
         self._settle(message, message.text, f"{WRONG} {sentence}", failed=True)
 
-    def _settle(self, message: ChatMessage, text: str, note: str, *, failed: bool = False) -> None:
-        """An answer has ended. Where nothing came of asking again, what was said before stays, with its step."""
-        reply = message.reply
+    def _settle(self, message: ChatMessage, text: str, note: str, *, failed: bool = False, cut: bool = False) -> None:
+        """An answer has ended. Where nothing came of asking again, what was said before stays, with its step.
+
+        One that went on is never a failed one: what it had said is said, and it can go on again.
+        """
+        reply, came = message.reply, bool(text) and harmless(text) != harmless(message.begun)
         assert reply is not None
-        if text or not reply.text:
+        if came and message.begun:
+            self.conversation.went_on(message.about, reply, text, message.step, cut=cut or failed)
+        elif came or not reply.text:
             reply.text, reply.step, reply.failed = text, message.step, failed
+            reply.cut, reply.began = cut and came, None
         elif message.streaming and not failed:
-            note = " · ".join(part for part in (NOTHING_NEW, note) if part)
-        reply.note = note
+            note = _joined(NOTHING_NEW, note)
+            reply.cut = reply.cut and (cut or not message.begun)
+        reply.note = _joined(note, reply.beginning)
         message.settle()
 
     def _end(self) -> None:
@@ -175,4 +190,8 @@ class Asking(Vertical):
     def _keep_beginning(self, message: ChatMessage) -> None:
         """What came of an answer that is given up; an old answer stays where nothing came."""
         message.flush()
-        self._settle(message, message.text, "stopped")
+        self._settle(message, message.text, "stopped", cut=True)
+
+
+def _joined(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)

@@ -6,6 +6,7 @@ from textual.widgets import Static
 from loralab_tui.chat.conversation import Round, speakers_of
 from loralab_tui.chat.history import NEWEST, Exchange, rounds_of
 from loralab_tui.chat.sampling import SamplingChoice
+from loralab_tui.config import keymap
 from loralab_tui.states.welcome import placeholder, welcome
 from loralab_tui.studio import Studio
 from loralab_tui.terminal.environment import PACE
@@ -87,16 +88,32 @@ class ChatPane(Asking):
 
     def again(self) -> str:
         """Ask again: the message one is on, or the last question of all. Says what is in the way, if something is."""
+        messages, why = self._meant()
+        if not why:
+            self.ask_again(messages)
+            self.prompt.focus()
+        return why
+
+    def more(self) -> str:
+        """The same of going on: with those of these answers that were cut."""
+        messages, why = self._meant()
+        cut = [message for message in messages if message.reply is not None and message.reply.cut]
+        if not why and not cut:
+            why = f"no answer was cut here; {keymap.name('again')} asks for another"
+        if not why:
+            self.go_on(cut)
+            self.prompt.focus()
+        return why
+
+    def _meant(self) -> tuple[list[ChatMessage], str]:
+        """The answer one is on, or all to the question one is on or that was the last; and what is in the way."""
         chosen = self.transcript.chosen or next(reversed(self.transcript.messages), None)
         if chosen is None:
-            return "nothing was asked yet"
+            return [], "nothing was asked yet"
         one = [chosen] if chosen.reply is not None and chosen is self.transcript.chosen else []
         messages = one or [each for each in self.transcript.messages if each.about is chosen.about and each.reply]
-        if any(self.busy(message) for message in messages):
-            return "it is being answered already; Esc stops it"
-        self.ask_again(messages)
-        self.prompt.focus()
-        return ""
+        busy = any(self.busy(message) for message in messages)
+        return messages, "it is being answered already; Esc stops it" if busy else ""
 
     def edit(self) -> bool:
         """The question one is on (or the last) goes back into the prompt. False when there is none."""
@@ -143,6 +160,9 @@ class ChatPane(Asking):
         back = self.conversation.undo()
         if back:
             self._show_rounds()
+        for message in self.transcript.messages:  # an answer that had gone on is shorter again
+            if message.about in back and message.reply and not self.busy(message):
+                message.settle()
         return back
 
     def restore(self, exchanges: list[Exchange]) -> None:

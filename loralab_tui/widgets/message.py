@@ -49,6 +49,7 @@ class ChatMessage(Widget, can_focus=True):
         super().__init__(classes=self.speaker)
         self.text = harmless(reply.text if reply else about.question)
         self.note = reply.note if reply else ""
+        self.begun = ""  # what the answer under way goes on from
         self.step = reply.step if reply else None
         self.streaming = False
         self._pending: list[str] = []
@@ -63,11 +64,19 @@ class ChatMessage(Widget, can_focus=True):
 
     # ---- growing
 
-    def begin(self, note: str, *, asked: bool) -> None:
-        """An answer is to come, for the first time or again. `asked`: the question is on its way."""
+    def begin(self, note: str, *, asked: bool, begun: str = "") -> None:
+        """An answer is to come, for the first time or again, or goes on from what was `begun`.
+
+        `asked`: the question is on its way.
+        """
         self._pending.clear()
-        self.text, self.note, self.streaming = "", note, asked
+        self.note, self.streaming = note, asked
+        self.go_on_from(begun)
         self.remove_class("-failed")
+
+    def go_on_from(self, begun: str) -> None:
+        """The answer's beginning as the model reads it."""
+        self.begun, self.text = begun, harmless(begun)
         self.paint()
 
     def add(self, piece: str) -> None:
@@ -138,7 +147,8 @@ class ChatMessage(Widget, can_focus=True):
         title = Content.styled(self.title, f"bold {COLOURS.get(self.speaker, '$quiet')}")
         note = Content.styled(f"  {harmless(self.note)}" if self.note else "", "$error" if failed else "$quiet")
         if failed:  # a sentence to read in full
-            return Content.assemble(title, note, (f"  {keymap.name('again')} asks again", "$quiet")).wrap(width)
+            then = f"{keymap.name('more')} goes on" if self._goes_on else f"{keymap.name('again')} asks again"
+            return Content.assemble(title, note, (f"  {then}", "$quiet")).wrap(width)
         actions = self._actions(width - title.cell_length - 2)
         head = Content.assemble(title, note).truncate(max(0, width - actions.cell_length - 1), ellipsis=True)
         return [head.pad_right(width - head.cell_length - actions.cell_length) + actions]
@@ -146,7 +156,13 @@ class ChatMessage(Widget, can_focus=True):
     def _choices(self) -> tuple[str, ...]:
         if self.streaming or not self.can_focus or not (self.has_focus or self._hovered):
             return ()
-        return ("copy", "again") if self.reply else ("copy", "edit")
+        if self.reply is None:
+            return ("copy", "edit")
+        return ("copy", "again", "more") if self._goes_on else ("copy", "again")
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.reply is not None and self.reply.cut
 
     def _actions(self, room: int) -> Content:
         """Mouse targets, with the keys that do the same where there is room for them."""

@@ -50,9 +50,9 @@ async def test_pieces_are_shown_as_they_come_and_the_end_mends_what_was_lost(
         engine.send(wire.GenerationStarted(id=request.id))
         engine.send(wire.Piece(id=request.id, text="one "))
         await until(pilot, lambda: said(app)[-1] == ("base", "one "))
-        engine.send(wire.Generated(id=request.id, text="one two three", finish="length"))
+        engine.send(wire.Generated(id=request.id, text="one two three", new_tokens=3, finish="length"))
         await until(pilot, lambda: said(app)[-1] == ("base", "one two three"))
-        assert "cut at the length limit" in str(app.main.chat.query(ChatMessage).last().render())
+        assert "cut at 3 tokens, Alt+m goes on" in str(app.main.chat.query(ChatMessage).last().render())
 
 
 async def test_a_frozen_answer_leaves_the_screen_alive_and_esc_stops_it(app: StudioApp, engine: FakeEngine) -> None:
