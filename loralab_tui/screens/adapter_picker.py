@@ -16,6 +16,7 @@ from loralab_core.paths import adapters_dir, expand_user
 from loralab_tui import words
 from loralab_tui.config import keymap
 from loralab_tui.screens.dialog import Dialog
+from loralab_tui.widgets.choices import Choices
 
 
 class AdapterPicker(Dialog[str]):
@@ -34,7 +35,7 @@ class AdapterPicker(Dialog[str]):
             box.border_subtitle = "Enter: choose · Tab: list · Esc: back"
             yield Static("A directory with adapter_config.json; empty: that of the run on the screen.", classes="lead")
             yield Input(self.chosen or "", placeholder="/path/to/adapter", classes="first")
-            yield OptionList(compact=True)
+            yield Choices(compact=True)
             yield Static(id="said", markup=False)
 
     def on_mount(self) -> None:

@@ -11,6 +11,7 @@ from loralab_tui.plan import Plan
 from loralab_tui.runs.view import RunView
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.states.trouble import Trouble
+from loralab_tui.widgets.choices import Choices
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Remedies(Dialog[Plan]):
             box.border_title = self.what.title
             box.border_subtitle = "Enter: start again with it · Esc: back"
             yield Static("Start again with…", classes="lead")
-            yield OptionList(*(label for label, _ in self.choices), classes="first", compact=True, markup=False)
+            yield Choices(*(label for label, _ in self.choices), classes="first", compact=True, markup=False)
 
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:

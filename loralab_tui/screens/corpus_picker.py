@@ -23,6 +23,7 @@ from loralab_tui.data import discover
 from loralab_tui.data.recent import Known, known_corpora, typed_path
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.studio import Corpus
+from loralab_tui.widgets.choices import Choices
 
 LARGE = "a large folder; Enter looks through all of it"
 AT_A_GLANCE = 2_000  # files and folders; threads that walk through a whole disk cannot be called back
@@ -56,7 +57,7 @@ class CorpusPicker(Dialog[Corpus]):
             box.border_subtitle = "Enter: choose · ↓ Tab: lists · Esc: back"
             yield Static(f"Text ({', '.join(READABLE)}): a file, a folder, or a glob.", classes="lead")
             yield Input(self.chosen or "", placeholder="/path/to/corpus.txt", classes="first")
-            yield OptionList(id="known", compact=True)
+            yield Choices(id="known", compact=True)
             yield ReadableTree(self.start, id="tree")
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):

@@ -9,6 +9,7 @@ from textual.widgets.option_list import Option
 from loralab_tui.config import theme
 from loralab_tui.config.themes_file import themes_dir
 from loralab_tui.screens.dialog import Dialog
+from loralab_tui.widgets.choices import Choices
 
 
 class ThemePicker(Dialog[str]):
@@ -26,7 +27,7 @@ class ThemePicker(Dialog[str]):
             box.border_title = "Which theme?"
             box.border_subtitle = "↑↓: look · Enter: keep · Esc: back"
             rows = [Option(_title(name), id=name) for name in self.names]
-            yield OptionList(*rows, classes="first", compact=True, markup=False)
+            yield Choices(*rows, classes="first", compact=True, markup=False)
             yield Static(f"Yours: {themes_dir()}/NAME.toml", id="said", markup=False)
 
     def on_mount(self) -> None:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 from textual.content import Content
 from textual.events import Key
 from textual.message import Message
-from textual.style import Style
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from loralab_core.planning.candidates import Candidate
 from loralab_tui import words
+from loralab_tui.widgets.choices import Choices
 
 SIGNS = {"fits": "✓ fits", "tight": "! tight", "too big": "✕ too big"}
 COLOURS = {"fits": "$success", "tight": "$warning", "too big": "$error"}
@@ -99,7 +98,7 @@ def matches(one: Candidate, texts: Sequence[str]) -> bool:
     return all(text in said for text in texts)
 
 
-class ModelList(OptionList):
+class ModelList(Choices):
     """Posts Left when one goes up from the first line, and Typed for what is typed: both belong to the field above."""
 
     class Left(Message):
@@ -114,12 +113,6 @@ class ModelList(OptionList):
     def __init__(self) -> None:
         super().__init__(id="found", compact=True)
         self.shown: list[Candidate] = []
-
-    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
-        """Textual leaves out `reverse`, which is all that marks a line where there is no colour."""
-        style = super().get_visual_style(*component_classes, partial=partial)
-        reverse = any(self.get_component_styles(name).text_style.reverse for name in component_classes)
-        return style + Style(reverse=True) if reverse else style
 
     @property
     def marked(self) -> Candidate | None:
