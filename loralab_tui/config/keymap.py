@@ -76,7 +76,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("speaker", "f3", "Base/LoRA", "Who answers: the base model, the LoRA adapter, or both", "Chat", footer=True),
     Action("settings", "f4", "Settings", "Rank, steps, sequence length, batch, learning rate, base", "Setup"),
     Action("runs", "f5", "Runs", "Runs of this machine: watch, resume, compare, delete", "Training", footer=True),
-    Action("model", "f6", "Model", "Choose the model: a directory or an id", "Setup"),
+    Action("model", "f6", "Model", "Choose the model: a directory, a .gguf file or an id", "Setup"),
     Action("corpus", "f7", "Corpus", "Choose what to train on: a file, a folder, or pasted text", "Setup"),
     Action("export", "f8", "Export", "Copy the trained adapter to a place of your choice", "Training", footer=True),
     Action("stop", "f9", "Stop…", "End the run with a checkpoint (asks first); cancel loading", "Training", True),

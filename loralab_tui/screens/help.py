@@ -45,8 +45,8 @@ NOTES = (
     ),
     (
         "Files",
-        "Drop a file, a folder, a model or an adapter on the window, or paste its path: it becomes the corpus, the "
-        "model, or the LoRA you talk to.{far}",
+        "Drop a file, a folder, a model (its directory or .gguf file) or an adapter on the window, or paste its path: "
+        "it becomes the corpus, the model, or the LoRA you talk to.{far}",
     ),
     (
         "Leaving",

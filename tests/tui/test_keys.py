@@ -15,7 +15,7 @@ from loralab_tui.app import Options, StudioApp
 from loralab_tui.config import keymap
 from loralab_tui.runs.view import Phase
 from loralab_tui.screens.confirm import Confirm
-from loralab_tui.screens.help import Help
+from loralab_tui.screens.help import Help, notes
 from loralab_tui.screens.jump import Jump
 from loralab_tui.screens.main import MainScreen
 from tests.tui.driving import ready, strike, toasts, training, until
@@ -224,3 +224,8 @@ def test_the_page_about_keys_is_the_registry() -> None:
         assert f"| {keys} | {action.tooltip} |" in page
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert len(rows) == len(keymap.BY_ID), "an action that is gone stands in docs/keys.md"
+
+
+def test_where_a_model_is_named_its_file_is_too() -> None:
+    assert ".gguf" in keymap.BY_ID["model"].tooltip
+    assert any(".gguf" in text for _, text in notes({}))
