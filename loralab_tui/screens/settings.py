@@ -192,4 +192,9 @@ def default(name: str) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    return words.rate(float(str(value))) if name == "lr" else f"{value:g}" if isinstance(value, float) else str(value)
+    """As short as it can be read back: what is rounded here would be trained with."""
+    if name != "lr" and not isinstance(value, float):
+        return str(value)
+    number = float(value)
+    short = words.rate(number) if name == "lr" else f"{number:g}"
+    return short if float(short) == number else repr(number)

@@ -90,6 +90,16 @@ async def test_every_preset_gives_exactly_its_settings(app: StudioApp, preset: s
         assert {name: got[name] for name in wanted} == wanted
 
 
+async def test_numbers_are_kept_to_the_last_digit(app: StudioApp) -> None:
+    plan = Plan().changed(lr=1.23456789e-4, alpha=10.7654321, epochs=1 / 3)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.studio.plan = plan
+        await opened(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is app.main)
+        assert app.studio.plan.asked_dict == plan.asked_dict
+
+
 async def test_something_wrong_keeps_the_dialog_open(app: StudioApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
