@@ -22,7 +22,7 @@ class Cause(NamedTuple):
 OTHER_VERSION = Cause(
     "The engine is of another version",
     "It was started before LoRA Lab was updated. What it does goes on untouched.",
-    "{model} tries again once it has ended.",
+    "{runs} shows what came since; {train} {again}, once that engine has ended.",
     r"another version of LoRA Lab",
 )
 KILLED = Cause(
@@ -116,6 +116,7 @@ RECOGNISED = (
 """The first whose signs are found counts: the more particular ones stand first."""
 
 WITHOUT_RUN = {
+    OTHER_VERSION: OTHER_VERSION._replace(press="{model} tries again once it has ended."),
     KILLED: KILLED._replace(
         meaning="The computer ran out of memory and killed the engine. Nothing was being trained.",
         press="Close other programs, then {model} or a question starts it again. A smaller model needs less.",

@@ -14,6 +14,7 @@ from loralab_tui.chat.harmless import harmless
 from loralab_tui.chat.samples import BASE
 from loralab_tui.config import keymap
 from loralab_tui.runs.view import Phase, RunView
+from loralab_tui.states.causes import OTHER_VERSION
 from loralab_tui.states.trouble import Trouble, trouble
 
 ANSWER = 300  # characters of an answer; the width cuts earlier
@@ -90,7 +91,8 @@ def _stopped(run: RunView) -> Card:
 
 def _lost(run: RunView) -> Card:
     what = run_trouble(run)
-    return Card(what.title, f"{sentence(run.why)}{what.meaning}\n{_key('train')} {again(run)}.", "bad")
+    then = what.press if OTHER_VERSION.is_said(run.why) else f"{_key('train')} {again(run)}."
+    return Card(what.title, f"{sentence(run.why)}{what.meaning}\n{then}", "bad")
 
 
 def _elsewhere(run: RunView, writer: Identity) -> Card:

@@ -26,6 +26,8 @@ async def test_its_curve_is_shown_and_why_it_cannot_be_followed(engine: FakeEngi
         with FirstVersion(socket_path("outlived"), run=str(run.path)):
             async with app.run_test(size=(120, 40)) as pilot:
                 await until(pilot, lambda: "The engine is of another version" in shown(app, "#card"))
+                said = "F2 begins again: no checkpoint was written yet, once that engine has ended"
+                assert said in shown(app, "#card")
                 assert app.studio.run is not None and len(app.studio.run.curve) == 3
                 assert len(toasts(app)) == 1 and "by another version of LoRA Lab" in toasts(app)[0]
     finally:
