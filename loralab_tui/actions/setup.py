@@ -31,7 +31,7 @@ class SetupActions(ActionApp):
 
         if self._fixed("corpus"):
             return
-        chosen = await self.push_screen_wait(CorpusPicker(self.studio.corpus.path if self.studio.corpus else None))
+        chosen = await self.push_screen_wait(CorpusPicker(self.studio.corpus.places if self.studio.corpus else ()))
         if chosen is not None:
             self.setup.use_corpus(chosen)
 

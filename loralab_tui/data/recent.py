@@ -51,5 +51,10 @@ def _sample() -> Iterator[Known]:
 
 def typed_path(text: str) -> str:
     """What was typed, dropped or pasted into a field for a path: quotes and escapes of one path are taken off."""
-    paths = dropped.paths_in(text)
+    paths = typed_paths(text)
     return paths[0] if len(paths) == 1 else text.strip()
+
+
+def typed_paths(text: str) -> list[str]:
+    """The same for a field that takes several; none where nothing is typed."""
+    return dropped.paths_in(text) or [text.strip()] * bool(text.strip())

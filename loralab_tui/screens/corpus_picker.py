@@ -1,8 +1,9 @@
 """F7: what to train on. A path, a file or folder of the tree, or text pasted into a file of one's own."""
 
 import os
+import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from textual import on, work
@@ -20,7 +21,7 @@ from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.text.corpus_files import READABLE
 from loralab_tui import words
 from loralab_tui.data import discover
-from loralab_tui.data.recent import Known, known_corpora, typed_path
+from loralab_tui.data.recent import Known, known_corpora, typed_paths
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.studio import Corpus
 from loralab_tui.widgets.choices import Choices
@@ -45,18 +46,20 @@ class CorpusPicker(Dialog[Corpus]):
     CSS_PATH = ["dialog.tcss", "pickers.tcss"]
     BINDINGS = [Binding("down", "to_list", "To the list", show=False)]
 
-    def __init__(self, chosen: str | None) -> None:
+    def __init__(self, chosen: Sequence[str]) -> None:
+        """`chosen`: the places of the corpus there is."""
         super().__init__()
         self.chosen = chosen
+        self.given = chosen[0] if len(chosen) == 1 else shlex.join(chosen)
         self.known: list[Known] = []
-        self.start = _beside(chosen) if chosen else discover.here()
+        self.start = _beside(chosen[0]) if chosen else discover.here()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = "Train on what?"
             box.border_subtitle = "Enter: choose · ↓ Tab: lists · Esc: back"
             yield Static(f"Text ({', '.join(READABLE)}): a file, a folder, or a glob.", classes="lead")
-            yield Input(self.chosen or "", placeholder="/path/to/corpus.txt", classes="first")
+            yield Input(self.given, placeholder="/path/to/corpus.txt", classes="first")
             yield Choices(id="known", compact=True)
             yield ReadableTree(self.start, id="tree")
             yield Static(id="said", markup=False)
@@ -101,11 +104,15 @@ class CorpusPicker(Dialog[Corpus]):
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
-        if path := typed_path(event.value):
-            self.look(path)
-            self._follow(os.path.abspath(os.path.expanduser(path)))
+        if paths := self._places(event.value):
+            self.look(*paths)
+            self._follow(os.path.abspath(os.path.expanduser(paths[0])))
         else:
             self.say("")
+
+    def _places(self, text: str) -> Sequence[str]:
+        """Those that `text` names. What stood there at first is taken as it was meant, however long."""
+        return self.chosen if text == self.given else typed_paths(text)
 
     def _follow(self, folder: str) -> None:
         """The tree shows the folder that was typed."""
@@ -114,11 +121,11 @@ class CorpusPicker(Dialog[Corpus]):
             tree.path = folder
 
     @work(thread=True, exclusive=True)
-    def look(self, path: str) -> None:
-        """Say what the path holds, while one types or walks through the tree. Whoever types begins with all of /."""
+    def look(self, *paths: str) -> None:
+        """Say what they hold, while one types or walks through the tree. Whoever types begins with all of /."""
         try:
-            large = discover.holds_more_than(AT_A_GLANCE, os.path.expanduser(path))
-            note, wrong = LARGE if large else discover.look_at(path).note, False
+            large = any(discover.holds_more_than(AT_A_GLANCE, os.path.expanduser(path)) for path in paths)
+            note, wrong = LARGE if large else discover.look_at(*paths).note, False
         except LoraLabError as error:
             note, wrong = str(error), True
         if not get_current_worker().is_cancelled:
@@ -136,13 +143,13 @@ class CorpusPicker(Dialog[Corpus]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#use")
     def _use(self) -> None:
-        if path := typed_path(self.query_one(Input).value):
-            self.use(path)
+        if paths := self._places(self.query_one(Input).value):
+            self.use(*paths)
 
     @work(thread=True, exclusive=True)
-    def use(self, path: str) -> None:
+    def use(self, *paths: str) -> None:
         try:
-            corpus = discover.look_at(path)
+            corpus = discover.look_at(*paths)
         except LoraLabError as error:
             self.app.call_from_thread(self.say, str(error), wrong=True)
         else:

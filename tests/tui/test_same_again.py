@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from loralab_core.runs.config import config_from, config_to_dict
 from loralab_core.runs.directory import RunDirectory, create_run
@@ -13,6 +14,7 @@ from loralab_tui.app import Options, StudioApp
 from loralab_tui.data.discover import look_at
 from loralab_tui.plan import Plan, plan_of
 from loralab_tui.screens.again import Remedies
+from loralab_tui.screens.corpus_picker import CorpusPicker
 from tests.runs.writing import write
 from tests.tui.driving import shown, until
 from tests.tui.fake_engine import FakeEngine
@@ -87,6 +89,25 @@ async def test_the_same_again_is_the_same(engine: FakeEngine, model: Path, corpu
         assert (sent.config["rank"], sent.config["prompts"]) == (4, ["Who are you?"])
         assert (sent.config["seq_len"], sent.config["micro_batch"], sent.config["steps"]) == (None, None, None)
         assert sent.asked == {"rank": 4, "prompts": ["Who are you?"], **HIDDEN}
+
+
+async def test_all_corpora_stand_in_the_field_and_are_kept(
+    engine: FakeEngine, model: Path, corpus: Path, tmp_path: Path
+) -> None:
+    spaced = tmp_path / "with a space.txt"
+    spaced.write_text("Once more.\n" * 50)
+    app = attached(engine, left_run(model, corpus, spaced))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.studio.status, "its engine")
+        for typed, places in ((None, (corpus, spaced)), (f"{corpus} {corpus}", (corpus, corpus))):
+            await pilot.press("f7")
+            await until(pilot, lambda: isinstance(app.screen, CorpusPicker) and isinstance(app.focused, Input))
+            field = app.screen.query_one(Input)
+            assert field.value == f"{corpus} '{spaced}'"
+            field.value = typed or field.value
+            await pilot.press("enter")
+            await until(pilot, lambda: app.screen is app.main)
+            assert app.studio.corpus is not None and app.studio.corpus.places == tuple(map(str, places))
 
 
 async def test_the_settings_of_a_run_are_not_taken_along_to_another_model(

@@ -19,7 +19,7 @@ from tests.tui.driving import until
 
 LISTS: dict[str, Callable[[], Screen[Any]]] = {
     "pirate": lambda: AdapterPicker(None),
-    "sea-captain": lambda: CorpusPicker(None),
+    "sea-captain": lambda: CorpusPicker(()),
     "Smaller micro-batch": lambda: Remedies(trouble("out of memory", config={"micro_batch": 8}), Plan()),
     "lab-dark": lambda: ThemePicker(["lab-dark", "lab-light"]),
 }
