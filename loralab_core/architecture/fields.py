@@ -15,6 +15,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
+MOST, MOST_LAYERS, LARGEST = 1 << 31, 10_000, 1e30  # beyond, or no number (JSON's NaN, Infinity): damaged
 SLIDING, FULL = "sliding_attention", "full_attention"
 
 
@@ -28,12 +29,15 @@ class Fields:
         found = repr(self.raw.get(name)) if name in self.raw else "nothing"
         return BadInput(f"{self.source}: field {name!r} should be {wanted}, found {found}")
 
-    def integer(self, name: str, default: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None, most: int = MOST) -> int:
         value = self.raw.get(name)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise self.wrong(name, "a positive whole number")
         return value
+
+    def layers(self, name: str = "num_hidden_layers") -> int:
+        return self.integer(name, most=MOST_LAYERS)
 
     def integer_or_none(self, name: str) -> int | None:
         return None if self.raw.get(name) is None else self.integer(name)
@@ -41,9 +45,15 @@ class Fields:
     def real(self, name: str, default: float) -> float:
         value = self.raw.get(name)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
             raise self.wrong(name, "a number")
         return float(value)
+
+    def positive(self, name: str, default: float | None = None) -> float:
+        """A number above 0; without a default it has to be there."""
+        if (value := self.real(name, 0.0 if default is None else default)) <= 0:
+            raise self.wrong(name, "a number above 0")
+        return value
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self.raw.get(name)
@@ -77,6 +87,12 @@ class Fields:
             raise self.wrong(name, f"a list of {count} ones and zeros")
         return tuple(bool(each) for each in found[:count])
 
+    def integers(self, name: str) -> tuple[int, ...]:
+        found = self.raw.get(name) or ()
+        if not isinstance(found, list | tuple) or not all(type(each) is int for each in found):
+            raise self.wrong(name, "a list of whole numbers")
+        return tuple(found)
+
     def activation(self, *names: str, default: str = "silu") -> Activation:
         """Of the first of these fields that is set; of `hidden_act` where none is given."""
         name = next((self.raw[field] for field in names or ("hidden_act",) if self.raw.get(field)), default)
@@ -87,8 +103,8 @@ class Fields:
     def layer_types(self, layers: int, default: Sequence[str]) -> tuple[str, ...]:
         """Which attention each layer has: `layer_types` where the file says, else `default`."""
         found = self.raw.get("layer_types")
-        kinds = tuple(default if found is None else found)
-        if len(kinds) != layers or not set(kinds) <= {SLIDING, FULL}:
+        kinds = tuple(default) if found is None else tuple(found) if isinstance(found, list) else ()
+        if len(kinds) != layers or not all(kind in (SLIDING, FULL) for kind in kinds):
             raise self.wrong("layer_types", f"a list of {layers} names, each {SLIDING!r} or {FULL!r}")
         return kinds
 

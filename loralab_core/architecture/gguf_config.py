@@ -75,6 +75,10 @@ def _gemma3(raw: Raw, file: GGUFFile) -> Raw:
     }
 
 
+def _neox(raw: Raw, file: GGUFFile) -> Raw:
+    return {"rotary_emb_base": raw["rope_theta"], "rotary_pct": raw["partial_rotary_factor"]}
+
+
 def _query_scalar(raw: Raw, layers_of_27b: int) -> Any:
     """Scores are scaled by the size of a head, in the 27B models by the share of the width that a head has."""
     if raw.get("num_hidden_layers") == layers_of_27b:
@@ -93,7 +97,7 @@ ARCHITECTURES = {
     "phi2": Architecture("phi"),
     "phi3": Architecture("phi3"),
     "gpt2": Architecture("gpt2", GPT2),
-    "gptneox": Architecture("gpt_neox", NEOX),
+    "gptneox": Architecture("gpt_neox", NEOX, _neox),
     "olmo2": Architecture("olmo2"),
     "smollm3": Architecture("smollm3"),
     "granite": Architecture("granite", GRANITE),

@@ -15,8 +15,11 @@ def rope(file: GGUFFile, head_dim: Any, architecture: str) -> dict[str, Any]:
     }
     found = {"rope_theta": stated.get("freq_base", 10000.0)}
     size = stated.get("dimension_count", head_dim)
+    found["partial_rotary_factor"] = 1.0
     if size != head_dim and isinstance(size, int) and isinstance(head_dim, int) and head_dim > 0:
         found["partial_rotary_factor"] = (size + 0.5) / head_dim  # the half: rounded down, it is `size` for certain
+    if original := stated.get("scaling.original_context_length"):
+        found["original_max_position_embeddings"] = original
     scaling = _factors(file, stated) or _scaling(stated)
     return found | ({"rope_scaling": scaling} if scaling else {})
 
@@ -33,7 +36,6 @@ def _factors(file: GGUFFile, stated: dict[str, Any]) -> dict[str, Any]:
         "short_factor": read_floats(file, SHORT),
         "long_factor": read_floats(file, LONG),
         "attention_factor": stated.get("scaling.attn_factor", 1.0),
-        "original_max_position_embeddings": stated.get("scaling.original_context_length"),
     }
 
 
@@ -51,5 +53,4 @@ def _yarn(stated: dict[str, Any], factor: Any) -> dict[str, Any]:
     own = sorted(key for key in stated if key.startswith("scaling.yarn_") or key == "scaling.attn_factor")
     if own:
         return {"rope_type": f"yarn with {', '.join(own)}"}
-    original = stated.get("scaling.original_context_length")
-    return {"rope_type": "yarn", "factor": factor, "original_max_position_embeddings": original}
+    return {"rope_type": "yarn", "factor": factor}

@@ -1,7 +1,7 @@
 """Rotary positions as a config.json states them, in the older and the newer way.
 
-Newer files keep everything in `rope_parameters` (an object, or one a kind of layer); older ones have `rope_theta`,
-`rope_scaling` and `partial_rotary_factor` beside the other fields.
+Newer files keep everything in `rope_parameters`; older ones have `rope_theta`, `rope_scaling` and
+`partial_rotary_factor` beside the other fields.
 """
 
 import math
@@ -14,23 +14,26 @@ from loralab_core.errors import BadInput
 KINDS = ("linear", "llama3", "longrope", "yarn")
 
 
-def rope(fields: Fields, head_dim: int, *, theta: float = 10000.0, kind: str | None = None, share: float = 1.0) -> Rope:
-    """The rope of the layers of `kind` (of all where None). `theta` and `share` (of head_dim that turns) are defaults.
-
-    Raises BadInput for a scaling that is not known.
-    """
-    found = _stated(fields, kind)
+def rope(fields: Fields, head_dim: int, *, partial: bool = False) -> Rope:
+    """`partial`: this family can turn a share of each head. Raises BadInput for a scaling that is not known."""
+    found = _stated(fields)
     inside = Fields({**_plain(fields), **found}, f"{fields.source} (rope)")
-    size = int(head_dim * inside.real("partial_rotary_factor", share))
-    return Rope(inside.real("rope_theta", theta), size, _scaling(inside, found, fields))
+    if not partial:
+        inside.refuse("partial_rotary_factor", 1.0)
+    size = int(head_dim * inside.real("partial_rotary_factor", 1.0))
+    return Rope(inside.positive("rope_theta", 10000.0), size, _scaling(inside, found, fields))
 
 
-def _stated(fields: Fields, kind: str | None) -> dict[str, Any]:
-    found = fields.raw.get("rope_parameters") or fields.raw.get("rope_scaling") or {}
-    if isinstance(found, dict) and kind is not None:
-        found = found.get(kind, found)
-    if not isinstance(found, dict):
-        raise fields.wrong("rope_scaling", "an object or null")
+def _stated(fields: Fields) -> dict[str, Any]:
+    newer, older = fields.raw.get("rope_parameters"), fields.raw.get("rope_scaling")
+    if newer and older and newer != older:  # a model card's advice added to a newer file: which one is meant?
+        raise BadInput(
+            f"{fields.source}: rope_parameters and rope_scaling say different things; put all of it into "
+            f"rope_parameters and remove rope_scaling"
+        )
+    found, name = newer or older or {}, "rope_parameters" if newer else "rope_scaling"
+    if not isinstance(found, dict) or any(isinstance(each, dict) for each in found.values()):
+        raise fields.wrong(name, "one object for all layers, or null")
     return found
 
 
@@ -42,24 +45,26 @@ def _scaling(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScali
     kind: str = found.get("rope_type") or found.get("type") or "default"
     if kind == "default":
         return None
-    if kind == "longrope":
-        return _long(inside, found, fields)
-    if kind == "yarn":
-        return _yarn(inside, found, fields)
     if kind not in KINDS:
         raise BadInput(f"{fields.source}: rotary scaling {kind!r} is not supported (known: {', '.join(KINDS)})")
+    if kind == "longrope":
+        return _long(inside, found, fields)
+    if "factor" not in found:
+        raise inside.wrong("factor", "a number")
+    if kind == "yarn":
+        return _yarn(inside, found, fields)
     return RopeScaling(
         kind="llama3" if kind == "llama3" else "linear",
-        factor=inside.real("factor", 1.0),
+        factor=inside.positive("factor"),
         low_freq_factor=inside.real("low_freq_factor", 1.0),
         high_freq_factor=inside.real("high_freq_factor", 4.0),
-        original_context=inside.integer("original_max_position_embeddings", 8192),
+        original_context=_original(found, fields),
     )
 
 
 def _long(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
     """The magnitude is √(1 + ln(factor) / ln(original context)) unless stated (arXiv:2402.13753, section 3.4)."""
-    original, factor = _original(found, fields), inside.real("factor", _growth(found, fields))
+    original, factor = _original(found, fields), inside.positive("factor", _growth(found, fields))
     natural = 1.0 if factor <= 1.0 else math.sqrt(1 + math.log(factor) / math.log(original))
     return RopeScaling(
         kind="longrope",
@@ -72,9 +77,7 @@ def _long(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
 
 def _yarn(inside: Fields, found: dict[str, Any], fields: Fields) -> RopeScaling:
     """As in transformers: the magnitude is that of `mscale` over that of `mscale_all_dim` where both are given."""
-    factor = inside.real("factor", _growth(found, fields))
-    if factor <= 0:
-        raise inside.wrong("factor", "a number above 0")
+    factor = inside.positive("factor", _growth(found, fields))
     if inside.real("rope_theta", 10000.0) <= 1:
         raise inside.wrong("rope_theta", "a number above 1")
     mscale, all_dim = inside.real("mscale", 0.0), inside.real("mscale_all_dim", 0.0)

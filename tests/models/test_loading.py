@@ -182,7 +182,7 @@ def test_pickled_weights_are_never_opened(whole: Path) -> None:
         ({"hidden_size": "many"}, "hidden_size"),
         ({"hidden_act": "relu6"}, "relu6"),
         ({"num_key_value_heads": 4}, "heads"),
-        ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "dynamic"),
         ({"quantization_config": {"quant_method": "gptq"}}, "GPTQ"),
     ],
 )

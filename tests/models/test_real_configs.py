@@ -41,7 +41,7 @@ def test_the_decoder_inside_deepseek_ocr(fixtures_dir: Path) -> None:
         ("phi-2", {"qk_layernorm": True}, "qk_layernorm"),
         ("Qwen3-0.6B", {"rope_scaling": {"rope_type": "dynamic", "factor": 4.0}}, "dynamic"),
         ("Qwen3-0.6B", {"rope_scaling": {"rope_type": "yarn", "factor": -1}}, "factor"),
-        ("Qwen3-0.6B", {"rope_scaling": {"rope_type": "yarn", "truncate": 1}}, "truncate"),
+        ("Qwen3-0.6B", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "truncate": 1}}, "truncate"),
         ("gemma-3-1b-it", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping"),
     ],
 )

@@ -11,10 +11,14 @@ from types import ModuleType
 from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig, Rope
+from loralab_core.architecture.counts import parameter_count
+from loralab_core.architecture.fields import Fields
 from loralab_core.architecture.gguf_config import raw_config
 from loralab_core.architecture.quantised import quantised
 from loralab_core.errors import BadInput
 from loralab_core.gguf import is_gguf, read_gguf
+
+MOST_PARAMETERS = 10**13
 
 
 @cache
@@ -60,6 +64,7 @@ def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
         raise BadInput(
             f"{source}: architecture {model_type!r} is not supported (supported: {', '.join(sorted(families()))})"
         )
+    Fields(raw, source).refuse("is_causal", True)
     quantised(raw, source)  # refused here already, where only the config is looked at
     config: DecoderConfig = family.decoder_config(raw, source)
     _check(config, source)
@@ -67,6 +72,10 @@ def parse_config(raw: dict[str, Any], source: str) -> DecoderConfig:
 
 
 def _check(config: DecoderConfig, source: str) -> None:
+    if config.head_dim < 1:
+        raise BadInput(f"{source}: {config.heads} heads cannot share a width of {config.hidden_size}")
+    if (count := parameter_count(config)) > MOST_PARAMETERS:
+        raise BadInput(f"{source} asks for {count:,} parameters; download it again")
     if config.heads % config.kv_heads:
         raise BadInput(f"{source}: {config.heads} query heads cannot share {config.kv_heads} key-value heads evenly")
     for rope in config.ropes:
@@ -89,7 +98,7 @@ def _check_rope(rope: Rope, head_dim: int, source: str) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}); download it again") from None
     if not isinstance(raw, dict):
         raise BadInput(f"{path} should hold a JSON object")

@@ -25,7 +25,7 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     fields.refuse("scale_attn_by_inverse_layer_idx", False)
     fields.refuse("scale_attn_weights", True)
     fields.refuse("add_cross_attention", False)
-    hidden, heads, layers = (fields.integer(name) for name in ("n_embd", "n_head", "n_layer"))
+    hidden, heads, layers = fields.integer("n_embd"), fields.integer("n_head"), fields.layers("n_layer")
     context = fields.integer("n_positions", 1024)
     return DecoderConfig(
         model_type=fields.text("model_type"),
@@ -38,7 +38,7 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
         head_dim=hidden // heads,
         context=context,
         norm="layer",
-        norm_eps=fields.real("layer_norm_epsilon", 1e-5),
+        norm_eps=fields.positive("layer_norm_epsilon", 1e-5),
         learned_positions=context,
         layer_ropes=(None,) * layers,
         windows=(None,) * layers,

@@ -6,7 +6,6 @@ from typing import Any
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.families import llama
 from loralab_core.architecture.fields import Fields
-from loralab_core.architecture.rope_fields import rope
 
 MODEL_TYPES = ("gpt_neox",)
 NAMES = {
@@ -24,14 +23,13 @@ NAMES = {
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     fields = Fields(raw, source)
-    config = llama.decoder_config({**raw, "head_dim": None, "num_key_value_heads": None}, source)
+    named = {"rope_theta": raw.get("rotary_emb_base"), "partial_rotary_factor": fields.real("rotary_pct", 0.25)}
+    config = llama.decoder_config({**raw, **named, "head_dim": None, "num_key_value_heads": None}, source, partial=True)
     biased = fields.flag("attention_bias", True)
-    theta, share = fields.real("rotary_emb_base", 10000.0), fields.real("rotary_pct", 0.25)
     return replace(
         config,
         norm="layer",
-        norm_eps=fields.real("layer_norm_eps", 1e-5),
-        ropes=(rope(fields, config.head_dim, theta=theta, share=share),),
+        norm_eps=fields.positive("layer_norm_eps", 1e-5),
         fused_qkv="heads",
         qkv_bias=biased,
         output_bias=biased,

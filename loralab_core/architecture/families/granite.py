@@ -15,7 +15,7 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     return replace(
         llama.decoder_config(raw, source),
         embedding_scale=fields.real("embedding_multiplier", 1.0),
-        attention_scale=fields.real("attention_multiplier", 1.0),
+        attention_scale=fields.positive("attention_multiplier", 1.0),
         residual_scale=fields.real("residual_multiplier", 1.0),
-        logit_scale=1.0 / fields.real("logits_scaling", 1.0),
+        logit_scale=1.0 / fields.positive("logits_scaling", 1.0),
     )

@@ -24,11 +24,11 @@ NAMES = {
 }
 
 
-def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
-    """`raw` is the parsed config.json, `source` its path for error messages. Raises BadInput."""
+def decoder_config(raw: dict[str, Any], source: str, partial: bool = False) -> DecoderConfig:
+    """`raw` is the parsed config.json, `source` its path for messages, `partial` as in `rope`. Raises BadInput."""
     fields = Fields(raw, source)
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
-    layers, head_dim = fields.integer("num_hidden_layers"), fields.integer("head_dim", hidden // heads)
+    layers, head_dim = fields.layers(), fields.integer("head_dim", hidden // heads)
     biased = fields.flag("attention_bias")
     return DecoderConfig(
         model_type=fields.text("model_type"),
@@ -40,8 +40,8 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
         kv_heads=fields.integer("num_key_value_heads", heads),
         head_dim=head_dim,
         context=fields.integer("max_position_embeddings", 2048),
-        norm_eps=fields.real("rms_norm_eps", 1e-6),
-        ropes=(rope(fields, head_dim),),
+        norm_eps=fields.positive("rms_norm_eps", 1e-6),
+        ropes=(rope(fields, head_dim, partial=partial),),
         layer_ropes=(0,) * layers,
         windows=(None,) * layers,
         qkv_bias=biased,

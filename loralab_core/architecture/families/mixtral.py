@@ -6,9 +6,9 @@ from typing import Any
 from loralab_core.architecture.config import DecoderConfig, Experts
 from loralab_core.architecture.families import llama, mistral
 from loralab_core.architecture.fields import Fields
-from loralab_core.architecture.rope_fields import rope
 
 MODEL_TYPES = ("mixtral",)
+DEFAULTS = {"rms_norm_eps": 1e-5, "rope_theta": 1_000_000.0, "sliding_window": None}
 NAMES = {path: name for path, name in llama.NAMES.items() if ".mlp." not in path}
 NAMES |= {
     "layers.{}.mlp.router": "model.layers.{}.block_sparse_moe.gate",
@@ -20,11 +20,11 @@ NAMES |= {
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
-    config, fields = mistral.decoder_config(raw, source), Fields(raw, source)
+    config, fields = mistral.decoder_config(DEFAULTS | raw, source), Fields(raw, source)
     experts = Experts(
         count=fields.integer("num_local_experts", 8),
         active=fields.integer("num_experts_per_tok", 2),
         intermediate_size=config.intermediate_size,
         layers=(True,) * config.layers,
     )
-    return replace(config, ropes=(rope(fields, config.head_dim, theta=1_000_000.0),), experts=experts, names=NAMES)
+    return replace(config, experts=experts, names=NAMES)

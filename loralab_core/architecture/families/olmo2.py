@@ -14,5 +14,5 @@ NAMES = qwen3.NAMES | {
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
-    config = llama.decoder_config(raw, source)
+    config = llama.decoder_config({"rms_norm_eps": 1e-5} | raw, source)
     return replace(config, mlp_bias=False, qk_norm="projection", pre_norm=False, post_norm=True, names=NAMES)

@@ -25,9 +25,7 @@ NAMES = {
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
     fields = Fields(raw, source)
-    hidden, heads, layers = (
-        fields.integer(name) for name in ("hidden_size", "num_attention_heads", "num_hidden_layers")
-    )
+    hidden, heads, layers = fields.integer("hidden_size"), fields.integer("num_attention_heads"), fields.layers()
     fields.refuse("word_embed_proj_dim", hidden)
     fields.refuse("do_layer_norm_before", True)
     fields.refuse("_remove_final_layer_norm", False)

@@ -6,9 +6,9 @@ from typing import Any
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.families import llama
 from loralab_core.architecture.fields import Fields
-from loralab_core.architecture.rope_fields import rope
 
 MODEL_TYPES = ("phi",)
+DEFAULTS = {"partial_rotary_factor": 0.5}
 NAMES = {path: name for path, name in llama.NAMES.items() if path not in ("layers.{}.mlp.gate", "layers.{}.mlp_norm")}
 NAMES |= {
     "layers.{}.attention.output": "model.layers.{}.self_attn.dense",
@@ -19,13 +19,12 @@ NAMES |= {
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
-    config, fields = llama.decoder_config(raw, source), Fields(raw, source)
+    config, fields = llama.decoder_config(DEFAULTS | raw, source, partial=True), Fields(raw, source)
     fields.refuse("qk_layernorm", False)
     return replace(
         config,
         norm="layer",
-        norm_eps=fields.real("layer_norm_eps", 1e-5),
-        ropes=(rope(fields, config.head_dim, share=0.5),),
+        norm_eps=fields.positive("layer_norm_eps", 1e-5),
         qkv_bias=True,
         output_bias=True,
         mlp_bias=True,

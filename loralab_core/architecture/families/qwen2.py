@@ -8,9 +8,11 @@ from loralab_core.architecture.families import llama
 from loralab_core.architecture.fields import FULL, SLIDING, Fields
 
 MODEL_TYPES = ("qwen2",)
+DEFAULTS = {"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096}
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
+    raw = DEFAULTS | raw
     config = llama.decoder_config(raw, source)
     return replace(config, qkv_bias=True, output_bias=False, mlp_bias=False, windows=upper_windows(raw, source))
 
@@ -18,7 +20,7 @@ def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
 def upper_windows(raw: dict[str, Any], source: str) -> tuple[int | None, ...]:
     """The layers from `max_window_layers` on slide, where `use_sliding_window` says so."""
     fields = Fields(raw, source)
-    layers, window = fields.integer("num_hidden_layers"), fields.integer_or_none("sliding_window")
+    layers, window = fields.layers(), fields.integer_or_none("sliding_window")
     first = fields.integer_or_zero("max_window_layers", 28)
     slides = window is not None and fields.flag("use_sliding_window")
     kinds = fields.layer_types(layers, [SLIDING if slides and layer >= first else FULL for layer in range(layers)])

@@ -15,6 +15,7 @@ NAMES = llama.NAMES | {
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
+    raw = qwen2.DEFAULTS | raw
     head_dim = Fields(raw, source).integer("head_dim", 128)
     config = llama.decoder_config({**raw, "head_dim": head_dim}, source)
     return replace(config, mlp_bias=False, qk_norm="head", windows=qwen2.upper_windows(raw, source), names=NAMES)

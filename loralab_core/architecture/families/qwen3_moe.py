@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig, Experts
-from loralab_core.architecture.families import qwen3
+from loralab_core.architecture.families import qwen2, qwen3
 from loralab_core.architecture.fields import Fields
 
 MODEL_TYPES = ("qwen3_moe",)
@@ -18,11 +18,12 @@ NAMES = qwen3.NAMES | {
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
+    raw = qwen2.DEFAULTS | {"num_key_value_heads": 4} | raw
     fields = Fields(raw, source)
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
     config = qwen3.decoder_config({**raw, "head_dim": fields.integer("head_dim", hidden // heads)}, source)
     window = fields.integer_or_none("sliding_window") if fields.flag("use_sliding_window") else None
-    step, plain = fields.integer("decoder_sparse_step", 1), set(raw.get("mlp_only_layers") or ())
+    step, plain = fields.integer("decoder_sparse_step", 1), fields.integers("mlp_only_layers")
     experts = Experts(
         count=fields.integer("num_experts", fields.integer("num_local_experts", 128)),
         active=fields.integer("num_experts_per_tok", 8),

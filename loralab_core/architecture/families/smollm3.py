@@ -6,19 +6,19 @@ from typing import Any
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.families import llama
 from loralab_core.architecture.fields import FULL, SLIDING, Fields
-from loralab_core.architecture.rope_fields import rope
 
 MODEL_TYPES = ("smollm3",)
+DEFAULTS = {"num_key_value_heads": 4, "max_position_embeddings": 32768, "rope_theta": 2_000_000.0}
 
 
 def decoder_config(raw: dict[str, Any], source: str) -> DecoderConfig:
+    raw = DEFAULTS | raw
     config, fields = llama.decoder_config(raw, source), Fields(raw, source)
     turned = fields.flags("no_rope_layers", config.layers, _by_interval(fields, config.layers))
     window = fields.integer_or_none("sliding_window") if fields.flag("use_sliding_window") else None
     kinds = fields.layer_types(config.layers, [FULL if window is None or turn else SLIDING for turn in turned])
     return replace(
         config,
-        ropes=(rope(fields, config.head_dim, theta=2_000_000.0),),
         layer_ropes=tuple(0 if turn else None for turn in turned),
         windows=tuple(window if kind == SLIDING else None for kind in kinds),
         tied_head=fields.flag("tie_word_embeddings", True),
