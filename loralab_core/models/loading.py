@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from loralab_core.architecture.families import read_config, read_raw_config
@@ -20,7 +19,8 @@ from loralab_core.gguf import is_gguf
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.naming import checkpoint_tensors
-from loralab_core.models.safetensors_file import StoredTensor, stored_tensors
+from loralab_core.models.safetensors_file import StoredTensor, read_tensors, stored_tensors
+from loralab_core.models.stored_names import as_stored, check_tied
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
 
@@ -70,7 +70,8 @@ def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None)
 @torch.no_grad()
 def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
     """Yields the bytes of each tensor."""
-    wanted, files = checkpoint_tensors(model), weight_files(model_dir)
+    files = weight_files(model_dir)
+    wanted = as_stored(checkpoint_tensors(model), files)
     found: set[str] = set()
     stored = quantised(read_raw_config(model_dir), str(model_dir / "config.json"))
     parts = _parts(files, stored, wanted) if stored else {}
@@ -94,6 +95,8 @@ def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
             f"{model_dir}: the weights do not match config.json, tensors are missing ({len(missing)}), "
             f"for instance {missing[0]}; download the model again"
         )
+    if model.config.tied_head:
+        check_tied(model, files)
 
 
 def _parts(files: list[Path], stored: Quantised, wanted: dict[str, Tensor]) -> dict[str, Parts]:
@@ -145,19 +148,6 @@ def weight_files(model_dir: Path) -> list[Path]:
     raise BadInput(
         f"{model_dir} has no model.safetensors and no model.safetensors.index.json; download the model again"
     )
-
-
-def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) pairs of the file's wanted tensors, memory-mapped. Raises BadInput when the file is damaged."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 (not a dict)
-                if wanted(name):
-                    yield name, opened.get_tensor(name)
-    except SafetensorError as error:
-        raise BadInput(f"{file} is damaged or cut short ({error}); download it again") from None
-    except OSError as error:
-        raise BadInput(explain_os_error(error, f"read {file}")) from None
 
 
 def fingerprint(source: Path) -> str:

@@ -6,7 +6,7 @@ its size until the whole file is let go. The library checks the header; only its
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -110,3 +110,27 @@ def stored_tensors(path: Path) -> Iterator[StoredTensor]:
         raise BadInput(f"{path} is damaged or cut short ({error}); download it again") from None
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
+
+
+def read_tensors(file: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) pairs of the file's wanted tensors, memory-mapped. Raises BadInput when the file is damaged."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 (not a dict)
+                if wanted(name):
+                    yield name, opened.get_tensor(name)
+    except SafetensorError as error:
+        raise BadInput(f"{file} is damaged or cut short ({error}); download it again") from None
+    except OSError as error:
+        raise BadInput(explain_os_error(error, f"read {file}")) from None
+
+
+def tensor_names(file: Path) -> list[str]:
+    """Of the tensors of a file. Raises BadInput when it is damaged."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return list(opened.keys())
+    except SafetensorError as error:
+        raise BadInput(f"{file} is damaged or cut short ({error}); download it again") from None
+    except OSError as error:
+        raise BadInput(explain_os_error(error, f"read {file}")) from None

@@ -16,8 +16,10 @@ from loralab_core.models import load_decoder
 from loralab_core.models.loading import fingerprint
 from loralab_core.models.safetensors_file import stored_tensors
 from tests.models.checkpoints import edit_config, llama, save
+from tests.models.families import saved
 
 CPU = torch.device("cpu")
+HEADS = {"lm_head.weight", "embed_out.weight"}
 INDEX = "model.safetensors.index.json"
 
 
@@ -102,6 +104,32 @@ def test_the_fingerprint_knows_other_weights(whole: Path, sharded: Path) -> None
     assert before == fingerprint(whole) != fingerprint(sharded)
     edit_config(whole, rope_theta=5.0)
     assert fingerprint(whole) != before
+
+
+@pytest.mark.parametrize("family", ("gpt2", "llama", "opt", "gpt_neox"))
+def test_names_without_the_first_part_are_the_same_weights(family: str, tmp_path: Path) -> None:
+    """As in the gpt2 repository itself, with its causal masks besides."""
+    directory, _ = saved(family, 1 if family == "llama" else 0, tmp_path)
+    ids = torch.arange(40)[None]
+    expected = load_decoder(directory, "fp32", CPU)(ids)
+    tensors = load_file(directory / "model.safetensors")
+    short = {name if name in HEADS else name.partition(".")[2]: tensor for name, tensor in tensors.items()}
+    save_file(short | {"h.0.attn.bias": torch.ones(1, 1, 9, 9)}, directory / "model.safetensors")
+    assert short.keys().isdisjoint(tensors.keys() - HEADS)
+    assert torch.equal(load_decoder(directory, "fp32", CPU)(ids), expected)
+
+
+def test_a_head_besides_a_tied_one_is_the_same_or_refused(tmp_path: Path) -> None:
+    """Nothing says which of the two answers were trained for; the reference unties them, its older releases do not."""
+    directory = save(llama(tie_word_embeddings=True), tmp_path)
+    tensors = load_file(directory / "model.safetensors")
+    head = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors | {"lm_head.weight": head}, directory / "model.safetensors")
+    assert load_decoder(directory, "bf16", CPU).config.tied_head
+    save_file(tensors | {"lm_head.weight": head + 0.01}, directory / "model.safetensors")
+    refused(directory, "lm_head.weight", "tie_word_embeddings")
+    edit_config(directory, tie_word_embeddings=False)
+    assert torch.equal(load_decoder(directory, "fp32", CPU).head.weight, head + 0.01)
 
 
 def refused(directory: Path, *words: str) -> None:
