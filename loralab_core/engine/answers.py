@@ -15,7 +15,8 @@ from loralab_core.errors import BadInput
 from loralab_core.inference.generate import Answer, as_read, prompt_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.lora.peft_files import CONFIG, load_adapter
+from loralab_core.lora.peft_files import load_adapter
+from loralab_core.lora.peft_settings import CONFIG
 from loralab_core.paths import expand_user
 from loralab_core.runs.directory import RunDirectory, open_run
 from loralab_core.runs.result import newest_result

@@ -128,7 +128,7 @@ def create_adapter(
 ) -> Adapter:
     """A fresh float32 adapter for the named projections, the same for the same seed. Raises as find_targets does."""
     chosen = find_targets(model, targets)
-    settings = LoraSettings(rank, alpha, *_named(chosen), dropout)
+    settings = LoraSettings(rank, alpha, *named_by_peft(chosen), dropout)
     generator = torch.Generator().manual_seed(counter_seed(seed, 1))
     layers = {}
     for path, projection in chosen.items():
@@ -140,7 +140,7 @@ def create_adapter(
     return Adapter(settings, layers)
 
 
-def _named(chosen: dict[str, Projection]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def named_by_peft(chosen: dict[str, Projection]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What PEFT calls them: target modules by their last name, parameters of experts by the end of their path."""
     modules = {path.rpartition(".")[2] for path, one in chosen.items() if isinstance(one, Linear)}
     parameters = {".".join(path.split(".")[-3:]) for path, one in chosen.items() if isinstance(one, ExpertLinear)}

@@ -2,23 +2,23 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from loralab_core.errors import BadInput, explain_os_error
-from loralab_core.lora.adapter import Adapter, LoraSettings, Projection, matches, projections
+from loralab_core.errors import BadInput
+from loralab_core.lora.adapter import Adapter, LoraSettings, Projection, matches, named_by_peft, projections
 from loralab_core.lora.peft_experts import as_peft_has_it, as_we_have_it, wrapped
+from loralab_core.lora.peft_settings import CONFIG, patterned, read_settings
 from loralab_core.models.decoder import Decoder
-from loralab_core.models.loading import read_tensors
 from loralab_core.models.parts import Linear
+from loralab_core.models.safetensors_file import read_tensors
 from loralab_core.ops import Lora
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-T = TypeVar("T", int, float)
+WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 
 
@@ -78,45 +78,31 @@ def load_adapter(model: Decoder, directory: Path) -> Adapter:
             continue
         if not all(name in tensors for name in names):
             raise BadInput(f"{weights_path} has only one of the two matrices of {path}; it is damaged")
-        a, b = (tensors.pop(name).to(model.device, torch.float32) for name in names)
+        halves = [tensors.pop(name).float() for name in names]
+        if not all(half.isfinite().all() for half in halves):
+            raise BadInput(f"{weights_path}: {path} has values that are no numbers; its training diverged, or damage")
+        a, b = (half.to(model.device) for half in halves)
         layers[path] = _layer(projection, a, b, settings, weights_path)
     if tensors:
-        raise BadInput(
-            f"{weights_path} is for another model{_made_for(settings)}: tensors have no place here "
-            f"({len(tensors)}), for instance {min(tensors)}"
-        )
+        raise _left_over(model, settings, tensors, weights_path)
     if not layers:
         raise BadInput(f"{weights_path} holds no adapter weights")
-    return Adapter(settings, layers)
+    # what the file names may be a pattern or "all-linear"; what it holds are these
+    targets, parameters = named_by_peft({path: adapted[path] for path in layers})
+    return Adapter(replace(settings, targets=targets, parameters=parameters), layers)
 
 
-def read_settings(directory: Path) -> LoraSettings:
-    """What adapter_config.json says. Raises BadInput when it is damaged or of another kind."""
-    path = directory / CONFIG
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        rank, alpha, targets = int(raw["r"]), float(raw["lora_alpha"]), raw["target_modules"]
-    except OSError as error:
-        raise BadInput(explain_os_error(error, f"read {path}")) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{path} is not a valid PEFT LoRA configuration ({error!r})") from None
-    if (task := raw.get("task_type")) not in (None, "CAUSAL_LM"):
-        raise BadInput(f"{path}: this adapter is for the task {task}, only CAUSAL_LM adapters can be opened")
-    kind = raw.get("peft_type")
-    if kind != "LORA" or raw.get("use_dora") or raw.get("bias", "none") != "none" or raw.get("modules_to_save"):
-        what = "DoRA" if raw.get("use_dora") else "bias" if raw.get("bias", "none") != "none" else kind
-        what = "modules_to_save" if raw.get("modules_to_save") else what
-        raise BadInput(f"{path}: adapters of kind {what} cannot be opened, only plain LoRA")
-    return LoraSettings(
-        rank=rank,
-        alpha=alpha,
-        targets=(targets,) if isinstance(targets, str) else tuple(targets or ()),
-        parameters=tuple(raw.get("target_parameters") or ()),
-        dropout=float(raw.get("lora_dropout") or 0.0),
-        rank_stabilised=bool(raw.get("use_rslora")),
-        rank_pattern=raw.get("rank_pattern") or {},
-        alpha_pattern=raw.get("alpha_pattern") or {},
-        base_model=raw.get("base_model_name_or_path"),
+def _left_over(model: Decoder, settings: LoraSettings, tensors: dict[str, Tensor], file: Path) -> BadInput:
+    ends = {f"{PREFIX}{model.config.names[end]}.": end for end in ("embedding", "head")}
+    for name in sorted(tensors):
+        if end := next((end for start, end in ends.items() if name.startswith(start)), None):
+            return BadInput(
+                f"{file} has trained weights of the {end} too ({name}), which adapters do not have here; merge it into "
+                f"its base with PEFT and open the result as a model"
+            )
+    return BadInput(
+        f"{file} is for another model{_made_for(settings)}: tensors have no place here "
+        f"({len(tensors)}), for instance {min(tensors)}"
     )
 
 
@@ -129,8 +115,8 @@ def _adapted(model: Decoder, settings: LoraSettings, tensors: dict[str, Tensor])
 
 def _layer(projection: Projection, a: Tensor, b: Tensor, settings: LoraSettings, file: Path) -> Lora:
     path = projection.path
-    rank = _patterned(settings.rank_pattern, path, settings.rank)
-    alpha = _patterned(settings.alpha_pattern, path, settings.alpha)
+    rank = patterned(settings.rank_pattern, path, settings.rank)
+    alpha = patterned(settings.alpha_pattern, path, settings.alpha)
     with suppress(RuntimeError):  # where the sizes cannot even be shared among experts: told below
         a, b = as_we_have_it(a, b, projection)
     wanted = projection.adapter_shapes(rank)
@@ -145,7 +131,3 @@ def _layer(projection: Projection, a: Tensor, b: Tensor, settings: LoraSettings,
 
 def _made_for(settings: LoraSettings) -> str:
     return f" ({settings.base_model})" if settings.base_model else ""
-
-
-def _patterned(pattern: dict[str, T], path: str, default: T) -> T:
-    return next((value for name, value in pattern.items() if matches(path, name)), default)

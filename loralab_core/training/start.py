@@ -10,7 +10,8 @@ import msgspec
 from loralab_core.errors import BadInput
 from loralab_core.lora.adapter import Adapter, create_adapter
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.lora.peft_files import load_adapter, read_settings
+from loralab_core.lora.peft_files import load_adapter
+from loralab_core.lora.peft_settings import read_settings
 from loralab_core.models.loading import fingerprint
 from loralab_core.runs.checkpoints import Checkpoint, clear_leftovers, latest_checkpoint
 from loralab_core.runs.config import TrainConfig, config_from, config_to_dict
