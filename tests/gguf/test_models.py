@@ -19,6 +19,7 @@ from tests.gguf.converting import convert
 from tests.gguf.writer import BLOCK_SIZES, Written, meaning, random_blocks, stored
 from tests.models.checkpoints import SHAPE, llama, logit_error, shaken
 from tests.models.families import FAMILIES, ids_for
+from tests.models.families import make as shapes
 
 CPU = torch.device("cpu")
 CASES = [  # shapes whose every setting a GGUF file can state
@@ -47,6 +48,19 @@ def test_every_architecture_computes_the_same(family: str, number: int, tmp_path
         theirs = shaken(type(theirs)._from_config(theirs.config))
     ours = load_decoder(convert(theirs, tmp_path / "x.gguf"), "fp32", CPU)
     ids = ids_for(97)
+    with torch.no_grad():
+        assert logit_error(ours(ids), theirs(ids).logits) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("family", "whole"), [("gpt_neox", {"rotary_pct": 1.0}), ("phi", {"partial_rotary_factor": 1.0})]
+)
+def test_heads_that_turn_whole_where_the_family_turns_a_share(
+    family: str, whole: dict[str, float], tmp_path: Path
+) -> None:
+    (make,) = shapes({"gpt_neox": "GPTNeoX", "phi": "Phi"}[family], whole)
+    theirs, ids = make(), ids_for(97)
+    ours = load_decoder(convert(theirs, tmp_path / "x.gguf"), "fp32", CPU)
     with torch.no_grad():
         assert logit_error(ours(ids), theirs(ids).logits) < 1e-4
 
