@@ -12,6 +12,7 @@ class Bar:
 
     def __init__(self) -> None:
         self.shown: Any = None
+        self.what = ""
 
     def __call__(self, done: int, total: int, what: str) -> None:
         if self.shown is None and done < total:
@@ -20,7 +21,9 @@ class Bar:
             how = {"unit": "B", "unit_scale": True, "dynamic_ncols": True, "mininterval": interval}
             self.shown = utils.tqdm(total=total, initial=done, desc=what, **how)
         elif self.shown is not None:
+            self.shown.set_description(what, refresh=what != self.what)
             self.shown.update(done - self.shown.n)
+        self.what = what
 
     def __enter__(self) -> "Bar":
         return self

@@ -6,8 +6,7 @@ The Hub's own library begins a file anew when its process ended or the line was 
 import fcntl
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,32 +14,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loralab_core.catalog.hub_cache import CachedRepository, hub_cache, matches
+from loralab_core.catalog.meter import Meter, Progress
 from loralab_core.catalog.repository import HubFile, Repository
 from loralab_core.errors import LoraLabError, explain_os_error
-
-Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
 AT_ONCE = 4  # files
 ATTEMPTS = 5  # in a row without a byte
 PAUSES_S = (1, 2, 4, 8)  # between them
 TIMEOUT_S = 10  # of silence
+LOOK_S = 0.2  # between two looks at how far it is
 CHUNK = 1 << 16
-
-
-class Meter:
-    """Adds up what all threads receive, and tells them to stop when one failed or nobody waits any more."""
-
-    def __init__(self, done: int, total: int, what: str, progress: Progress) -> None:
-        self.done, self.total, self.what, self.progress = done, total, what, progress
-        self.lock, self.stopped = threading.Lock(), threading.Event()
-        progress(done, total, what)
-
-    def add(self, count: int) -> None:
-        if self.stopped.is_set():
-            raise LoraLabError("the download was stopped; what has arrived is kept")
-        with self.lock:
-            self.done += count
-            self.progress(self.done, self.total, self.what)
 
 
 def fetch(repository: Repository, files: Iterable[HubFile], progress: Progress) -> Path:
@@ -51,24 +34,38 @@ def fetch(repository: Repository, files: Iterable[HubFile], progress: Progress) 
     cache, wanted = CachedRepository(repository.id), list(files)
     snapshot = cache.snapshot(repository.commit)
     missing = [file for file in wanted if not (snapshot / file.name).is_file()]
-    here = {file.name: _size(cache.partial(file.etag)) for file in missing}
+    here = {file.name: _arrived(cache, file) for file in missing}
     total, lacking = sum(file.size for file in wanted), sum(file.size - here[file.name] for file in missing)
     _check_space(repository.id, lacking)
-    meter = Meter(total - lacking, total, f"downloading {repository.id}", progress)
+    meter = Meter(repository.id, total - lacking, total, progress)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(_fetch_file, repository, file, cache, meter) for file in missing]
+        running = [pool.submit(_fetch_file, repository, file, here[file.name], cache, meter) for file in missing]
         _wait(running, meter)
     return snapshot
 
 
+def _arrived(cache: CachedRepository, file: HubFile) -> int:
+    """Bytes of it that are on this disk."""
+    return file.size if _is_here(cache, file) else _size(cache.partial(file.etag))
+
+
+def _is_here(cache: CachedRepository, file: HubFile) -> bool:
+    """As a blob: another revision's, or another program has brought it meanwhile."""
+    blob = cache.blob(file.etag)
+    return blob.is_file() and blob.stat().st_size == file.size
+
+
 def _wait(running: list[Future[None]], meter: Meter) -> None:
-    """The first error ends all; so does Ctrl-C, which arrives here and not in the threads."""
+    """The first error ends all; so does Ctrl-C, which arrives here and not in the threads, and who gave up waiting."""
+    under_way = set(running)
     try:
-        ended, _ = wait(running, return_when=FIRST_EXCEPTION)
-        if failed := next((future for future in ended if future.exception()), None):
-            failed.result()
+        while under_way:
+            ended, under_way = wait(under_way, LOOK_S, FIRST_EXCEPTION)
+            for future in ended:
+                future.result()
+            meter.tell()
     finally:
-        meter.stopped.set()
+        meter.stop()
         for future in running:
             future.cancel()
 
@@ -85,14 +82,12 @@ def _check_space(id: str, lacking: int) -> None:
         )
 
 
-def _fetch_file(repository: Repository, file: HubFile, cache: CachedRepository, meter: Meter) -> None:
+def _fetch_file(repository: Repository, file: HubFile, counted: int, cache: CachedRepository, meter: Meter) -> None:
+    """`counted`: bytes of it that the meter has already."""
     try:
-        blob = cache.blob(file.etag)
-        blob.parent.mkdir(parents=True, exist_ok=True)
-        if blob.is_file() and blob.stat().st_size == file.size:  # another revision's
-            meter.add(file.size)
-        else:
-            _fetch_blob(repository, file, cache, meter)
+        cache.blob(file.etag).parent.mkdir(parents=True, exist_ok=True)
+        if not _is_here(cache, file):
+            _fetch_blob(repository, file, counted, cache, meter)
         cache.place(file.etag, repository.commit, file.name)
     except OSError as error:
         if getattr(error, "response", None) is not None:  # the Hub's errors are OSErrors too
@@ -100,9 +95,14 @@ def _fetch_file(repository: Repository, file: HubFile, cache: CachedRepository, 
         raise LoraLabError(explain_os_error(error, f"write {file.name} of {repository.id} to {cache.path}")) from None
 
 
-def _fetch_blob(repository: Repository, file: HubFile, cache: CachedRepository, meter: Meter) -> None:
+def _fetch_blob(repository: Repository, file: HubFile, counted: int, cache: CachedRepository, meter: Meter) -> None:
     partial = cache.partial(file.etag)
-    with _alone(partial) as opened:
+    with _alone(partial, meter) as opened:
+        if _is_here(cache, file):
+            partial.unlink()
+            meter.add(file.size - counted)
+            return
+        meter.add(opened.tell() - counted)
         _receive(repository, file, opened, meter)
         opened.flush()
         os.fsync(opened.fileno())
@@ -116,22 +116,33 @@ def _fetch_blob(repository: Repository, file: HubFile, cache: CachedRepository, 
 
 
 @contextmanager
-def _alone(partial: Path) -> Iterator[BinaryIO]:
-    """The file opened for appending, unless another process is writing it."""
-    with open(partial, "ab") as opened:
+def _alone(partial: Path, meter: Meter) -> Iterator[BinaryIO]:
+    """The file opened for appending, as soon as no other process writes it."""
+    while True:
+        with open(partial, "ab") as opened:
+            _lock(opened, meter)
+            if partial.exists() and os.path.samestat(partial.stat(), os.fstat(opened.fileno())):
+                yield opened
+                return  # else it is the other's by now: a blob, or removed
+
+
+def _lock(opened: BinaryIO, meter: Meter) -> None:
+    while True:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LoraLabError("another program downloads this model now; try again when it is done") from None
+            meter.pause(LOOK_S, "another program that downloads it")
         except OSError:  # a file system without locks
-            pass
-        yield opened
+            return
+        else:
+            return
 
 
 def _receive(repository: Repository, file: HubFile, opened: BinaryIO, meter: Meter) -> None:
     """Append what is missing; a line that drops is taken up again as long as something arrives between."""
     fruitless = 0
     while (before := opened.tell()) < file.size:
+        meter.check()
         try:
             for chunk in _stream(repository, file, opened, meter):
                 opened.write(chunk)
@@ -146,7 +157,7 @@ def _receive(repository: Repository, file: HubFile, opened: BinaryIO, meter: Met
             if opened.tell() == before:
                 return  # the Hub has no more of it
         if fruitless:
-            _pause(PAUSES_S[fruitless - 1], meter)
+            meter.pause(PAUSES_S[fruitless - 1])
 
 
 def _may_pass(error: Exception) -> bool:
@@ -174,7 +185,8 @@ def _stream(repository: Repository, file: HubFile, opened: BinaryIO, meter: Mete
             opened.seek(0)
             opened.truncate()
             meter.add(-start)
-        yield from _bounded(response.iter_bytes(CHUNK), file.size - opened.tell())
+        with meter.line(response):
+            yield from _bounded(response.iter_bytes(CHUNK), file.size - opened.tell())
 
 
 def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
@@ -184,11 +196,6 @@ def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
         most -= len(chunk)
         if most < 0:
             return
-
-
-def _pause(seconds: float, meter: Meter) -> None:
-    if meter.stopped.wait(seconds):
-        meter.add(0)
 
 
 def _size(path: Path) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from loralab_core.catalog.bar import Bar
-from loralab_core.catalog.download import Progress, fetch
+from loralab_core.catalog.download import fetch
 from loralab_core.catalog.hub_cache import INDEX, CachedRepository, cached_model, shard_names
 from loralab_core.catalog.hub_errors import explained
+from loralab_core.catalog.meter import Progress
 from loralab_core.catalog.pocket import NAME, POCKET
 from loralab_core.catalog.reference import HubReference, hub_reference
 from loralab_core.catalog.repository import HubFile, Repository, look_up, refuse_unusable

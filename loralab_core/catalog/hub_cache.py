@@ -73,6 +73,8 @@ class CachedRepository:
         pointer.unlink(missing_ok=True)
         try:
             pointer.symlink_to(Path("../../blobs") / etag)
+        except FileExistsError:  # another program has placed it meanwhile
+            pass
         except OSError:
             shutil.move(self.blob(etag), pointer)
 

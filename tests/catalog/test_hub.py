@@ -1,5 +1,6 @@
 """Downloads from a Hub on this computer: what comes, what does not, and what is said when it goes wrong."""
 
+import fcntl
 import signal
 import socket
 import struct
@@ -8,10 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from loralab_core.catalog.hub_cache import CachedRepository
 from loralab_core.errors import first_line
 from tests.catalog.hub_server import (
     COMMIT,
@@ -110,12 +113,71 @@ def test_ctrl_c_ends_it_and_keeps_what_arrived(hub: Hub, cache: Path) -> None:
         while not (partial.exists() and partial.stat().st_size):
             assert running.poll() is None and time.monotonic() < deadline
         running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 130  # a line that stands still is left after ten seconds
+        assert running.wait(5) == 130  # sooner than a line that stands still is given up
     hub.stands_still.set()
     kept = partial.read_bytes()
     assert kept and weights().startswith(kept)
     assert pull(hub, cache).returncode == 0
     assert hub.gets("model.safetensors")[-1].headers["range"] == f"bytes={len(kept)}-"
+
+
+GIVES_UP = f"""
+from loralab_core.catalog.hub import resolve_model
+
+class GivenUp(Exception): ...
+
+def progress(done, total, what):
+    if done > 100_000:
+        raise GivenUp
+
+try:
+    resolve_model({ID!r}, progress=progress)
+except Exception as error:
+    print(error)
+"""
+
+
+def test_who_gives_up_need_not_wait_for_a_silent_hub(hub: Hub, cache: Path) -> None:
+    """As the screen does: it is left, or the same model is chosen again, and the line of the first stands still."""
+    hub.stands_still = threading.Event()
+    command = [sys.executable, "-c", GIVES_UP]
+    subprocess.run(command, env=environment(cache, hub.address), timeout=8, check=True)
+    assert not hub.stands_still.is_set()
+
+
+def test_what_another_program_downloads_is_waited_for(hub: Hub, cache: Path) -> None:
+    blobs = cache / "hub" / "models--owner--name" / "blobs"
+    blobs.mkdir(parents=True)
+    command = [sys.executable, "-m", "loralab_core.cli.main", "models", "pull", ID]
+    with open(blobs / f"{etag(weights())}.incomplete", "ab") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)
+        running = subprocess.Popen(command, env=environment(cache, hub.address), stderr=subprocess.PIPE, text=True)
+        assert running.stderr is not None
+        while "waiting for another program that downloads it" not in (said := running.stderr.readline()):
+            assert said, "it ended instead"
+        others.write(weights())
+        others.flush()
+        Path(others.name).rename(blobs / etag(weights()))
+    running.communicate(timeout=60)
+    assert running.returncode == 0 and not hub.gets("model.safetensors")
+    assert not list(cache.rglob("*.incomplete"))
+
+
+def test_two_programs_that_place_one_file_leave_it_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other revisions show the same blob: it may not be moved away from them."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    repository = CachedRepository(ID)
+    repository.blob("e").parent.mkdir(parents=True)
+    repository.blob("e").write_bytes(b"weights")
+
+    def place() -> None:
+        for _ in range(500):
+            repository.place("e", COMMIT, "model.safetensors")
+
+    with ThreadPoolExecutor(4) as pool:
+        for running in [pool.submit(place) for _ in range(4)]:
+            running.result()
+    assert repository.blob("e").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize("said", [{"sha256": "0" * 64}, {"size": 300_001}, {"size": 100_000}])
