@@ -13,7 +13,14 @@ from loralab_core.catalog.hub_errors import explained
 from loralab_core.catalog.meter import Progress
 from loralab_core.catalog.pocket import NAME, POCKET
 from loralab_core.catalog.reference import HubReference, hub_reference
-from loralab_core.catalog.repository import HubFile, Repository, look_up, refuse_unusable
+from loralab_core.catalog.repository import (
+    PATIENCE_S,
+    SHORT_PATIENCE_S,
+    HubFile,
+    Repository,
+    look_up,
+    refuse_unusable,
+)
 from loralab_core.errors import BadInput
 from loralab_core.paths import expand_user
 
@@ -63,7 +70,7 @@ def download(
         return cached
     with explained(reference):
         try:
-            repository = look_up(reference)
+            repository = look_up(reference, SHORT_PATIENCE_S if cached else PATIENCE_S)
         except Exception:
             if cached is not None:
                 return cached

@@ -10,7 +10,7 @@ from loralab_core.catalog.hub_cache import INDEX, SINGLE, CachedRepository, cach
 from loralab_core.catalog.hub_errors import explained
 from loralab_core.catalog.pocket import NAME
 from loralab_core.catalog.reference import HubReference, hub_reference
-from loralab_core.catalog.repository import Repository, look_up, refuse_unusable
+from loralab_core.catalog.repository import PATIENCE_S, SHORT_PATIENCE_S, Repository, look_up, refuse_unusable
 
 LOOKED_AT = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json", INDEX)
 
@@ -35,10 +35,11 @@ def inspect(text: str) -> Inspection:
 
 def _on_hub(reference: HubReference) -> Inspection:
     with explained(reference):
+        cached = cached_model(reference)
         try:
-            repository = look_up(reference)
+            repository = look_up(reference, SHORT_PATIENCE_S if cached else PATIENCE_S)
         except Exception:
-            if (cached := cached_model(reference)) is None:
+            if cached is None:
                 raise
             return _on_disk(cached)
         refuse_unusable(repository)

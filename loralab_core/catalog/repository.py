@@ -9,6 +9,7 @@ from loralab_core.catalog.reference import HubReference
 from loralab_core.errors import BadInput, LoraLabError
 
 PATIENCE_S = 15  # for the Hub's answer about a model
+SHORT_PATIENCE_S = 4  # where the cache has one to go on with
 
 SMALL_FILES = (  # everything but weights that a model or its tokenizer is read from
     "config.json",
@@ -63,11 +64,11 @@ class Repository:
         return [self.files[name] for name in shards]
 
 
-def look_up(reference: HubReference) -> Repository:
+def look_up(reference: HubReference, patience: float = PATIENCE_S) -> Repository:
     """One question to the Hub. Raises what its library raises; see hub_errors."""
     from huggingface_hub import HfApi
 
-    info: Any = HfApi().model_info(reference.id, revision=reference.revision, files_metadata=True, timeout=PATIENCE_S)
+    info: Any = HfApi().model_info(reference.id, revision=reference.revision, files_metadata=True, timeout=patience)
     card = info.card_data
     return Repository(
         id=reference.id,

@@ -19,6 +19,7 @@ from loralab_core.wire.greeting import EngineGone
 from loralab_tui.data.model_names import model_name
 from loralab_tui.engine import events as say
 from loralab_tui.engine import oom
+from loralab_tui.engine.abandonable import in_thread
 from loralab_tui.engine.bunches import Bunches
 from loralab_tui.engine.requests import EngineRequests
 
@@ -75,7 +76,7 @@ class EngineLink(EngineRequests):
             self._post(say.EngineOpening(f"starting the engine for {model_name(model)}"))
             self._opening = opening = asyncio.get_running_loop().create_future()
             progress = partial(self._progress, opening)
-            path = asyncio.ensure_future(asyncio.to_thread(self._open, model, base, device, progress, run))
+            path = in_thread(partial(self._open, model, base, device, progress, run))
             try:
                 await asyncio.wait((path, opening), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -91,7 +92,7 @@ class EngineLink(EngineRequests):
             self._opening.set_result(None)
 
     def _progress(self, opening: asyncio.Future[None], done: int, total: int, what: str) -> None:
-        """Called from the opening thread, which ends here when nobody waits for it: the program's end waits for it."""
+        """Called from the opening thread, which ends here when nobody waits for it."""
         if opening is not self._opening or opening.done():
             raise GivenUp("opening the model was given up")
         if what:

@@ -65,6 +65,7 @@ class Hub:
     refuses: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)  # by file, or "api"
     cuts: list[int] = field(default_factory=list)  # after how many bytes of weights the line is dropped, each once
     stands_still: threading.Event | None = None  # half of the weights come, the rest once it is set
+    says_nothing: bool = False  # a line is taken and no question answered
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the listing says else of a file
     redirect: str = ""  # to another host, for weights
     ignores_range: bool = False
@@ -113,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(Asked(self.command, path, {key.lower(): value for key, value in self.headers.items()}))
-        if match := re.fullmatch(rf"/api/models/{ID}(?:/revision/(.+))?", path):
+        if self.hub.says_nothing:
+            self.rfile.read(1)  # until who asked has gone
+        elif match := re.fullmatch(rf"/api/models/{ID}(?:/revision/(.+))?", path):
             self._describe(match[1] or "main")
         elif match := re.fullmatch(rf"/{ID}/resolve/([^/]+)/(.+)", path):
             self._resolve(match[2])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from loralab_core.catalog.hub_cache import CachedRepository
+from loralab_core.catalog.repository import PATIENCE_S
 from loralab_core.errors import first_line
 from tests.catalog.hub_server import (
     COMMIT,
@@ -274,6 +275,14 @@ def test_without_the_hub_the_cache_is_used_or_missed_in_a_sentence(
     assert loralab(cache, nowhere, *pull_again, **offline).stdout == place
     missed = loralab(cache.with_name("empty"), nowhere, *pull_again, **offline)
     assert missed.returncode == 1 and "is not in the local cache" in missed.stderr
+
+
+def test_what_is_here_does_not_wait_long_for_a_silent_hub(hub: Hub, cache: Path) -> None:
+    place = pull(hub, cache).stdout
+    hub.says_nothing = True
+    began = time.monotonic()
+    assert pull(hub, cache).stdout == place
+    assert time.monotonic() - began < PATIENCE_S
 
 
 def test_half_a_download_is_no_model_offline(hub: Hub, cache: Path) -> None:

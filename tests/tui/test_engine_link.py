@@ -1,6 +1,8 @@
 """The door to the engine: order, bunches, silence, the end."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -231,3 +233,26 @@ async def until_asked(engine: FakeEngine, kind: type[wire.Request]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not any(isinstance(request, kind) for request in engine.asked):
             await asyncio.sleep(0.01)
+
+
+LEFT = """
+import asyncio, sys, threading
+from loralab_tui.engine.link import EngineLink, GivenUp
+
+def silent(model, base, device, progress, run):
+    threading.Event().wait()
+
+async def leave():
+    link = EngineLink(lambda message: None, silent)
+    opening = asyncio.create_task(link.open("owner/name", "fp32", "cpu"))
+    while not link.opening:
+        await asyncio.sleep(0)
+    opening.cancel()
+
+asyncio.run(leave())
+"""
+
+
+def test_the_program_ends_without_an_opening_that_hears_nothing() -> None:
+    """A Hub that is silent would keep the terminal for as long as one is patient with it."""
+    subprocess.run([sys.executable, "-c", LEFT], timeout=20, check=True)
