@@ -220,18 +220,26 @@ def test_a_redirect_goes_on_where_the_line_broke(hub: Hub, cache: Path) -> None:
 def test_a_token_that_cannot_be_sent_is_not_shown(hub: Hub, cache: Path) -> None:
     done = pull(hub, cache, HF_TOKEN="ungewöhnlich-geheim")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "geheim" not in done.stderr
+    assert "geheim" not in done.stderr and "your token holds characters that no token has" in done.stderr
 
 
 INVALID = {"X-Error-Message": "Invalid credentials in Authorization header"}
+WAITS = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Your request to access model owner/name is awaiting a review"}
+REJECTED = {"X-Error-Code": "GatedRepo", "X-Error-Message": "Your request to access model owner/name has been rejected"}
 REFUSALS = [
     ("api", 401, {}, "no model owner/name, or it is private (then `hf auth login`", 2),
     ("api", 401, INVALID, "does not take your token", 2),
-    ("api", 403, {"X-Error-Message": "Forbidden"}, "your token gives no access to owner/name", 2),
+    ("api", 403, {"X-Error-Message": "Forbidden"}, "gives owner/name only to those it knows; `hf auth login`", 2),
+    ("api", 403, {"X-Error-Message": "Access to this resource is disabled."}, "has closed owner/name to everybody", 2),
+    ("api", 451, {}, "has closed owner/name to everybody", 2),
     ("api", 404, {"X-Error-Code": "RepoNotFound"}, "the Hub has no model owner/name", 2),
     ("api", 429, {"Retry-After": "7"}, "too many requests, try again in 7 s", 1),
+    ("api", 429, {"RateLimit": '"api";r=0;t=55'}, "too many requests, try again in 55 s", 1),
+    ("api", 200, {"Content-Type": "text/html"}, "what answered for owner/name is not the Hub", 1),
     ("api", 503, {}, "downloading owner/name failed: ", 1),
     ("config.json", 403, {"X-Error-Code": "GatedRepo"}, "needs its licence accepted", 2),
+    ("config.json", 403, WAITS, "your request waits for its authors", 2),
+    ("config.json", 403, REJECTED, "its authors have rejected your request", 2),
     ("config.json", 401, {"X-Error-Code": "GatedRepo"}, "`hf auth login` with your token", 2),
     ("model.safetensors", 429, {"Retry-After": "7"}, "what has arrived is kept", 1),
     ("model.safetensors", 404, {"X-Error-Code": "EntryNotFound"}, "owner/name changed on the Hub", 1),
@@ -248,10 +256,31 @@ def test_what_the_hub_refuses_is_a_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_a_gated_model_with_a_token_names_the_account(hub: Hub, cache: Path) -> None:
-    hub.refuses["config.json"] = (403, {"X-Error-Code": "GatedRepo"})
+GATED = {"X-Error-Code": "GatedRepo"}
+FINE_GRAINED = {"X-Error-Message": "enable access to public gated repositories in your fine-grained token settings"}
+WITH_A_TOKEN = [
+    (403, GATED, "with the account your token belongs to"),
+    (401, GATED, "does not take your token"),
+    (401, {"X-Error-Message": 'User Access Token "loralab" is expired'}, "does not take your token"),
+    (403, FINE_GRAINED, "in its settings on the Hub, allow it to read public gated repositories"),
+    (403, {"X-Error-Message": "Forbidden"}, "your token gives no access to owner/name"),
+    (404, {"X-Error-Code": "RepoNotFound"}, "or it is private and your token's account may not see it"),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "sentence"), WITH_A_TOKEN)
+def test_who_has_a_token_is_told_what_it_lacks(
+    hub: Hub, cache: Path, status: int, headers: dict[str, str], sentence: str
+) -> None:
+    hub.refuses["config.json"] = (status, headers)
     done = pull(hub, cache, HF_TOKEN=TOKEN)
-    assert "with the account your token belongs to" in done.stderr and TOKEN not in done.stderr
+    assert sentence in done.stderr and done.returncode == 2 and TOKEN not in done.stderr
+
+
+def test_a_password_of_a_mirror_is_not_shown(hub: Hub, cache: Path) -> None:
+    hub.refuses["api"] = (503, {})
+    address = hub.address.replace("//", "//me:geheim@")
+    assert "geheim" not in loralab(cache, address, "models", "pull", ID).stderr
 
 
 def test_a_revision_is_another_snapshot(hub: Hub, cache: Path) -> None:
