@@ -92,7 +92,8 @@ def _fetch_file(repository: Repository, file: HubFile, counted: int, cache: Cach
     except OSError as error:
         if getattr(error, "response", None) is not None:  # the Hub's errors are OSErrors too
             raise
-        raise LoraLabError(explain_os_error(error, f"write {file.name} of {repository.id} to {cache.path}")) from None
+        why = explain_os_error(error, f"write {file.name} of {repository.id} to {cache.path}")
+        raise LoraLabError(f"{why}; what has arrived is kept, so try again when that is mended") from None
 
 
 def _fetch_blob(repository: Repository, file: HubFile, counted: int, cache: CachedRepository, meter: Meter) -> None:

@@ -15,6 +15,7 @@ from loralab_core.paths import home
 
 DEPTH = 3
 GGUF = ".gguf"
+MOST_OF_A_REVISION = 13  # characters: a commit is known by fewer
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ def _below(directory: Path, where: str, depth: int) -> Iterator[FoundModel]:
 
 def _cached() -> Iterator[FoundModel]:
     known = {model.id: _of_catalogue(model) for model in catalog_models()}
-    for id, snapshot in cached_models():
-        named = known.get(id) or FoundModel(id, id, 0, "")
-        yield replace(named, size=weight_bytes(snapshot), where="Hugging Face cache", path=snapshot)
+    for reference, snapshot in cached_models():
+        found = known.get(reference.id) or FoundModel(reference.id, reference.id, 0, "")
+        if reference.revision:  # what the catalogue says is said of the main branch
+            name = str(reference)[: len(reference.id) + MOST_OF_A_REVISION]
+            found = replace(found, name=name, reference=str(reference), entry=None)
+        yield replace(found, size=weight_bytes(snapshot), where="Hugging Face cache", path=snapshot)
 
 
 def _of_catalogue(model: CatalogModel) -> FoundModel:

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from loralab_core.catalog.reference import HubReference
@@ -24,10 +25,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 def hub_cache() -> Path:
     """Where huggingface_hub keeps downloads, by the same variables; that library is slow to import."""
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(os.path.expanduser(cache))
+    if cache := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return _expanded(cache)
     base = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expanduser(base)) / "hub"
+    return _expanded(base) / "hub"
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,12 @@ class CachedRepository:
 
     @property
     def path(self) -> Path:
-        return hub_cache() / f"models--{self.id.replace('/', '--')}"
+        """That of the same id in other letter case where there is one: to the Hub they are one model."""
+        exact = hub_cache() / f"models--{self.id.replace('/', '--')}"
+        if exact.is_dir() or not exact.parent.is_dir():
+            return exact
+        others = (other for other in exact.parent.iterdir() if other.name.lower() == exact.name.lower())
+        return next(others, exact)
 
     def snapshot(self, commit: str) -> Path:
         return self.path / "snapshots" / commit
@@ -58,6 +68,13 @@ class CachedRepository:
             return (self.path / "refs" / (revision or "main")).read_text().strip() or None
         except OSError:
             return None
+
+    def revisions(self) -> dict[str, str | None]:
+        """What the commits here are called: None is the main branch."""
+        refs = self.path / "refs"
+        names = sorted(str(ref.relative_to(refs)) for ref in refs.rglob("*") if ref.is_file())
+        named = {commit: name for name in names if (commit := self.commit(name))}
+        return named | {commit: None for commit in [self.commit(None)] if commit}
 
     def note_commit(self, revision: str | None, commit: str) -> None:
         if revision == commit:
@@ -118,15 +135,19 @@ def shard_names(index: Path) -> list[str]:
     return names
 
 
-def cached_models() -> Iterator[tuple[str, Path]]:
-    """(id, snapshot directory) of every model that is here as a whole."""
+def cached_models() -> Iterator[tuple[HubReference, Path]]:
+    """(reference, snapshot directory) of every model that is here as a whole; of a model whose branches and tags are
+    here, only what they lead to."""
     try:
         configs = sorted(hub_cache().glob("models--*/snapshots/*/config.json"))
+        whole = [config.parent for config in configs if is_whole(config.parent)]
+        for place, snapshots in groupby(whole, lambda snapshot: snapshot.parents[1]):
+            id = place.name.removeprefix("models--").replace("--", "/")
+            revisions, here = CachedRepository(id).revisions(), list(snapshots)
+            for snapshot in [one for one in here if one.name in revisions] or here:
+                yield HubReference(id, revisions.get(snapshot.name, snapshot.name)), snapshot
     except OSError:
         return
-    for config in configs:
-        if is_whole(config.parent):
-            yield config.parents[2].name.removeprefix("models--").replace("--", "/"), config.parent
 
 
 def matches(file: Path, etag: str) -> bool:

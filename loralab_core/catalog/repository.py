@@ -71,7 +71,7 @@ def look_up(reference: HubReference, patience: float = PATIENCE_S) -> Repository
     info: Any = HfApi().model_info(reference.id, revision=reference.revision, files_metadata=True, timeout=patience)
     card = info.card_data
     return Repository(
-        id=reference.id,
+        id=info.id if info.id.lower() == reference.id.lower() else reference.id,  # another where it was renamed
         revision=reference.revision,
         commit=_digits(info.sha),
         files={file.rfilename: _file(file) for file in info.siblings or () if "/" not in file.rfilename},

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 ID, COMMIT, TOKEN = "owner/name", "c" * 40, "hf_ThisIsTheSecretOfTheTests"
+OLD_ID = "owner/before-it-was-renamed"
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -114,11 +115,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(Asked(self.command, path, {key.lower(): value for key, value in self.headers.items()}))
-        if self.hub.says_nothing:
+        if path.lower().startswith((f"/{OLD_ID}/", f"/api/models/{OLD_ID}")):
+            self._answer(307, {"Location": self.path.replace(OLD_ID, ID, 1)})
+        elif self.hub.says_nothing:
             self.rfile.read(1)  # until who asked has gone
-        elif match := re.fullmatch(rf"/api/models/{ID}(?:/revision/(.+))?", path):
+        elif match := re.fullmatch(rf"/api/models/{ID}(?:/revision/(.+))?", path, re.IGNORECASE):
             self._describe(match[1] or "main")
-        elif match := re.fullmatch(rf"/{ID}/resolve/([^/]+)/(.+)", path):
+        elif match := re.fullmatch(rf"/{ID}/resolve/([^/]+)/(.+)", path, re.IGNORECASE):
             self._resolve(match[2])
         elif path.startswith("/elsewhere/"):
             self._send_file(path.removeprefix("/elsewhere/"))

@@ -20,6 +20,7 @@ from loralab_core.errors import first_line
 from tests.catalog.hub_server import (
     COMMIT,
     ID,
+    OLD_ID,
     SMALL,
     TOKEN,
     Hub,
@@ -196,6 +197,34 @@ def test_a_model_larger_than_the_disk_is_refused_before_its_weights_come(hub: Hu
     assert not hub.gets("model.safetensors")
 
 
+def test_a_disk_that_is_full_keeps_what_it_has(hub: Hub, cache: Path) -> None:
+    """A limit on the size of files stands for it."""
+    few = f"ulimit -f 100; exec {sys.executable} -m loralab_core.cli.main models pull {ID}"
+    done = subprocess.run(
+        ["bash", "-c", few], env=environment(cache, hub.address), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "cannot write model.safetensors of owner/name to" in done.stderr
+    assert "what has arrived is kept" in done.stderr and done.stderr.count("cannot write") == 1
+    assert (Path(pull(hub, cache).stdout.strip()) / "model.safetensors").read_bytes() == weights()
+    assert hub.gets("model.safetensors")[-1].headers["range"] == f"bytes={100 * 1024}-"
+
+
+LACKING = f"""
+from loralab_core.catalog.hub import resolve_model
+
+resolve_model({ID + "@" + "d" * 40!r}, progress=lambda done, total, what: print(total - done))
+"""
+
+
+def test_what_another_revision_has_brought_is_not_lacking(hub: Hub, cache: Path) -> None:
+    """Neither in the progress nor where it is compared with the room on the disk."""
+    pull(hub, cache)
+    hub.branches["d" * 40] = "d" * 40
+    command = [sys.executable, "-c", LACKING]
+    done = subprocess.run(command, env=environment(cache, hub.address), capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"0"}
+
+
 def test_the_token_goes_to_the_hub_as_a_header_and_nowhere_else(hub: Hub, cache: Path, home: Path) -> None:
     with Hub() as other:
         hub.redirect = other.address
@@ -288,6 +317,27 @@ def test_a_revision_is_another_snapshot(hub: Hub, cache: Path) -> None:
     place = pull(hub, cache, "--revision", "v1/old").stdout.strip()
     assert place.endswith("d" * 40) and pull(hub, cache).stdout.strip().endswith(COMMIT)
     assert pull(hub, cache, "--revision", "v1/old", HF_HUB_OFFLINE="1").stdout.strip() == place
+
+
+def test_letter_case_tells_no_models_apart(hub: Hub, cache: Path) -> None:
+    """As on the Hub itself; other programs find it under its proper name."""
+    place = loralab(cache, hub.address, "models", "pull", ID.upper()).stdout.strip()
+    assert "models--owner--name" in place and pull(hub, cache).stdout.strip() == place
+    offline = loralab(cache, hub.address, "models", "pull", "Owner/Name", HF_HUB_OFFLINE="1")
+    assert offline.stdout.strip() == place
+
+
+def test_a_renamed_model_comes_by_its_old_name(hub: Hub, cache: Path) -> None:
+    done = loralab(cache, hub.address, "models", "pull", OLD_ID, HF_TOKEN=TOKEN)
+    assert (Path(done.stdout.strip()) / "model.safetensors").read_bytes() == weights()
+    assert hub.gets("model.safetensors")[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert loralab(cache, hub.address, "models", "pull", OLD_ID, HF_HUB_OFFLINE="1").stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"])
+def test_the_cache_is_where_the_variables_say(hub: Hub, cache: Path, name: str, tmp_path: Path) -> None:
+    done = pull(hub, cache, **{name: "$PLACE/models", "PLACE": str(tmp_path)})
+    assert done.stdout.startswith(f"{tmp_path}/models/models--owner--name/")
 
 
 def test_an_unknown_revision_is_said(hub: Hub, cache: Path) -> None:

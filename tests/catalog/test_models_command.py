@@ -65,6 +65,15 @@ def test_list_is_the_catalogue_and_what_is_on_disk(hub: Hub, tmp_path: Path) -> 
     assert not hub.asked
 
 
+def test_another_revision_on_disk_is_listed_as_what_brings_it_back(hub: Hub, tmp_path: Path) -> None:
+    hub.branches["refs/pr/3"] = "d" * 40
+    place = loralab(tmp_path, hub.address, "models", "pull", f"{ID}@refs/pr/3").stdout.strip()
+    listed = json.loads(loralab(tmp_path, hub.address, "models", "list", "--json").stdout)
+    assert [(one["id"], one["directory"]) for one in listed["on_disk"][1:]] == [(f"{ID}@refs/pr/3", place)]
+    again = loralab(tmp_path, hub.address, "models", "pull", listed["on_disk"][1]["id"], HF_HUB_OFFLINE="1")
+    assert again.stdout.strip() == place
+
+
 @pytest.mark.parametrize(
     ("free", "total", "here"), [(300, 300, "fits"), (140, 300, "tight"), (1, 300, "tight"), (1, 99, "too big")]
 )
