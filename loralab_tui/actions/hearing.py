@@ -38,6 +38,8 @@ class Hearing(Manners):
         self.main.show()
 
     def on_engine_report(self, event: engine.EngineReport) -> None:
+        if not self.link.connected:  # the last word of an engine that was left for another model
+            return
         before, self.studio.status = self.studio.status, event.status
         if event.status.loaded and self.studio.trouble:  # a question has read the model after all
             self.studio.trouble = ""

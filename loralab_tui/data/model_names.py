@@ -13,7 +13,10 @@ def model_name(reference: str) -> str:
     if cached := SNAPSHOT.search(reference):
         return cached[1]
     path = Path(reference)
-    return path.parent.name.capitalize() if path.name == "model" else path.name
+    if path.is_absolute():
+        return path.parent.name.capitalize() if path.name == "model" else path.name
+    id, at, revision = reference.partition("@")  # a revision may hold slashes, as refs/pr/3 does
+    return Path(id).name + at + revision
 
 
 def same_model(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from textual.widgets import Input
 from loralab_tui.app import Options, StudioApp
 from loralab_tui.beginning import Demo
 from loralab_tui.data.model_names import same_model
+from loralab_tui.engine.events import EngineReport
 from loralab_tui.plan import Plan
 from tests.tui.driving import ready, toasts, training, until
 from tests.tui.fake_engine import FakeEngine
@@ -91,3 +92,15 @@ def test_a_model_is_the_same_by_its_id_its_download_and_a_link(model: Path, othe
     assert same_model(str(model), str(link)) and not same_model(str(model), str(other))
     cached = "/c/hub/models--HuggingFaceTB--SmolLM2-135M/snapshots/93efa2f0"
     assert same_model(cached, "HuggingFaceTB/SmolLM2-135M") and not same_model(cached, "SmolLM2-135M")
+
+
+async def test_the_last_report_of_the_engine_before_is_not_the_next_ones(app: StudioApp) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(app, pilot)
+        before = app.studio.status
+        assert before is not None
+        await app.link.close()
+        app.studio.status = None
+        app.post_message(EngineReport(before))
+        await pilot.pause()
+        assert app.studio.status is None

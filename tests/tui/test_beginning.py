@@ -82,6 +82,8 @@ def test_a_live_run_is_offered_alone(demo: Demo, model: Path, corpus: Path) -> N
         ("/models/SmolLM2-135M", "SmolLM2-135M"),
         ("/c/hub/models--HuggingFaceTB--SmolLM2-135M/snapshots/93efa2f0", "SmolLM2-135M"),
         ("HuggingFaceTB/SmolLM2-135M", "SmolLM2-135M"),
+        ("owner/model", "model"),
+        ("owner/name@refs/pr/3", "name@refs/pr/3"),
     ],
 )
 def test_a_model_is_called_what_tells_it_apart(reference: str, name: str) -> None:

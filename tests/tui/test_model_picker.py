@@ -233,7 +233,10 @@ def test_a_download_of_the_catalogue_is_listed_once_and_needs_no_more_consent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = next(model.id for model in catalog_models() if model.gated)
-    made(tmp_path / f"models--{id.replace('/', '--')}" / "snapshots" / "abc", LLAMA)
+    place = tmp_path / f"models--{id.replace('/', '--')}"
+    made(place / "snapshots" / "abc", LLAMA)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     (found,) = [model for model in models() if model.reference == id]
     assert found.path and not found.gated and found.licence
