@@ -1,7 +1,7 @@
 """Chat templates, rendered in jinja2's sandbox to the same bytes transformers renders.
 
 Templates come from the Hub and are code by strangers: the environment is the immutable sandbox, a namespace refuses
-names that begin with an underscore, and a template only ever sees plain JSON values.
+names that begin with an underscore, a template only ever sees plain JSON values, and what it may spend is limited.
 """
 
 import json
@@ -15,10 +15,10 @@ import jinja2
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
-import jinja2.sandbox
 import jinja2.utils
 
-from loralab_core.errors import BadInput
+from loralab_core.errors import BadInput, LoraLabError, first_line
+from loralab_core.text.template_limits import BUDGET, LARGEST, BoundedEnvironment, Budget, bounded, too_large
 from loralab_core.text.turns import Message
 
 # Each turn begins on its own line, so that a prompt ends in a newline rather than in a space that would have to merge
@@ -62,22 +62,27 @@ class ChatTemplate:
         """`variables`: the special tokens a template may name (bos_token, eos_token, …). BadInput on a syntax error."""
         self.source = source
         self.variables = variables
-        self.marks_generation = "generation" in _tags(source)
         self._compiled = _compile(source)
+        self.marks_generation = "generation" in _tags(source)
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Any = None) -> Rendered:
-        """Render `messages`; BadInput carries the template's own objection to them."""
+        """Render `messages`; BadInput carries the template's own objection to them.
+
+        TemplateOverspent where it does not come to an end.
+        """
         if not messages:
             raise BadInput("a conversation needs at least one message")
         tracker = _Tracker()
         values = {**self.variables, "messages": _plain_messages(messages), "tools": _plain(tools), "documents": None}
+        values |= {"add_generation_prompt": add_generation_prompt, _TRACKER: tracker, BUDGET: Budget()}
         try:
-            stream = self._compiled.generate(
-                **values, add_generation_prompt=add_generation_prompt, **{_TRACKER: tracker}
-            )
-            for block in stream:
+            for block in self._compiled.generate(**values):
                 tracker.blocks.append(block)
                 tracker.length += len(block)
+                if tracker.length > LARGEST:
+                    raise too_large()
+        except LoraLabError:
+            raise
         except Exception as error:  # a template is a stranger's program: it may fail in any way
             raise BadInput(f"the model's chat template refuses this conversation: {error}") from None
         return Rendered("".join(tracker.blocks), tuple(tracker.spans))
@@ -144,11 +149,11 @@ def _strftime_now(pattern: str) -> str:
 
 
 @lru_cache(1)
-def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+def _environment() -> BoundedEnvironment:
+    environment = BoundedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationMarks, jinja2.ext.loopcontrols]
     )
-    environment.filters["tojson"] = _to_json
+    environment.filters["tojson"] = bounded("tojson", _to_json)
     environment.globals.update(
         raise_exception=_raise_exception, strftime_now=_strftime_now, namespace=_Namespace, dict=_Dict()
     )
@@ -161,6 +166,8 @@ def _compile(source: str) -> jinja2.Template:
         return _environment().from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise BadInput(f"the model's chat template has an error in line {error.lineno}: {error.message}") from None
+    except Exception as error:  # Python, which it becomes, has limits of its own, such as 20 loops within each other
+        raise BadInput(f"the model's chat template cannot be read: {first_line(error)}") from None
 
 
 def _tags(source: str) -> set[str]:

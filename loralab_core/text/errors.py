@@ -1,4 +1,4 @@
-"""What ends a preparation early without anything being wrong."""
+"""What ends a preparation early, whatever the rows that follow are like."""
 
 from loralab_core.errors import LoraLabError
 
@@ -8,3 +8,7 @@ class Cancelled(LoraLabError):
 
     exit_code = 130
     kind = "cancelled"
+
+
+class TemplateOverspent(LoraLabError):
+    """A chat template did not come to an end. No BadInput: it is not about one conversation, so none is tried after."""
