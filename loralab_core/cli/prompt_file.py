@@ -17,27 +17,30 @@ JSON_KINDS = (".jsonl", ".json")
 
 @dataclass(frozen=True)
 class Question:
-    """A text, or the messages of a chat (one of the two). `where` it was given, for messages to the user."""
+    """A text, or the messages of a chat (one of the two), which may have tools. `where` it was given, for the user."""
 
     where: str
     prompt: str | None = None
     messages: list[dict[str, Any]] | None = None
+    tools: list[Any] | None = None
 
     def asked(self, chat: bool, begin: str = "") -> dict[str, Any]:
         """As `prompt_ids` takes it; `chat` makes a question of a text, and `begin` is how its answer begins."""
         if self.messages is None and not chat:
             return {"prompt": self.prompt}
         messages = self.messages or [{"role": "user", "content": self.prompt}]
+        asked = {"messages": messages, "tools": self.tools}
         if begin:
-            return {"messages": [*messages, {"role": "assistant", "content": begin}], "continue_final_message": True}
-        return {"messages": messages}
+            begun = {"role": "assistant", "content": begin}
+            return {**asked, "messages": [*messages, begun], "continue_final_message": True}
+        return asked
 
 
 def questions_of(arguments: argparse.Namespace) -> list[Question]:
     """Everything that is asked, in order. Raises BadInput naming the file and the line that is wrong."""
     texts = arguments.prompt or []
     found = [
-        Question("the prompt" if len(texts) == 1 else f"prompt {number}", sys.stdin.read() if text == "-" else text)
+        Question("the prompt" if len(texts) == 1 else f"prompt {number}", _standard_input() if text == "-" else text)
         for number, text in enumerate(texts, 1)
     ]
     if arguments.prompts:
@@ -55,7 +58,7 @@ def questions_of(arguments: argparse.Namespace) -> list[Question]:
 
 def _file(given: str) -> list[Question]:
     if given == "-":
-        return list(_lines("standard input", sys.stdin.read()))
+        return list(_lines("standard input", _standard_input()))
     path = expand_user(given)
     try:
         if path.suffix.lower() in JSON_KINDS:
@@ -65,14 +68,23 @@ def _file(given: str) -> list[Question]:
         raise BadInput(
             f"{path} cannot be read ({error.strerror}); --prompts takes a file with one prompt a line"
         ) from None
+    return list(_lines(str(path), _text(path, content)))
+
+
+def _standard_input() -> str:
+    """Read as bytes: Python's own reading of them depends on the locale."""
+    return _text(Path("standard input"), sys.stdin.buffer.read())
+
+
+def _text(path: Path, content: bytes) -> str:
     refuse_binary(path, content, 0)
-    return list(_lines(str(path), decode_utf8(path, content, 0).removeprefix("\ufeff")))
+    return decode_utf8(path, content, 0).removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def _lines(name: str, text: str) -> Iterator[Question]:
     for number, line in enumerate(text.split("\n"), 1):  # splitlines() would also end a line at U+2028 and the like
         if line.strip():
-            yield Question(f"{name}, line {number}", line.removesuffix("\r"))
+            yield Question(f"{name}, line {number}", line)
 
 
 def _row(path: Path, row: RawRow) -> Question:
@@ -81,5 +93,7 @@ def _row(path: Path, row: RawRow) -> Question:
     if isinstance(prompt, str) and messages is None:
         return Question(where, prompt)
     if messages and isinstance(messages, list) and all(isinstance(each, dict) and "role" in each for each in messages):
-        return Question(where, messages=messages)
+        if (tools := value.get("tools") or None) is None or isinstance(tools, list):
+            return Question(where, messages=messages, tools=tools)
+        raise BadInput(f'{where} has "tools" that are not a list; correct it')
     raise BadInput(f'{where} should hold a "prompt" (a text) or "messages" (a list of role and content); correct it')

@@ -24,16 +24,18 @@ def prompt_ids(
     messages: Sequence[dict[str, Any]] | None = None,
     prompt: str | None = None,
     continue_final_message: bool = False,
+    tools: Sequence[Any] | None = None,
 ) -> list[int]:
     """Token ids of a conversation (rendered by the model's template) or of a text to continue. Raises BadInput.
 
-    `continue_final_message`: the answer goes on with the conversation's last message.
+    `continue_final_message`: the answer goes on with the conversation's last message. `tools`: JSON schemas of what
+    the model may call in the conversation.
     """
     if (messages is None) == (prompt is None):
         raise BadInput("give either messages or a prompt")
     tokenizer = lm.text()
     if messages is not None:
-        ids = tokenizer.encode_rendered(render_question(tokenizer, list(messages), continue_final_message)).ids
+        ids = tokenizer.encode_rendered(render_question(tokenizer, messages, continue_final_message, tools)).ids
     else:
         # a BOS is wanted before the text, an EOS behind it would end the text that is to be continued
         ids = [*tokenizer.prefix_ids, *tokenizer.encode(prompt or "", special=False)]

@@ -59,7 +59,7 @@ def test_prompts_of_every_kind_and_place(
     assert [each["text"] for each in found[:2]] == [expected[2]["text"], expected[1]["text"]]
     chat = printed(capsys, *words, "--prompt", PROMPTS[0], "--chat", "--json")[0]["text"]
     assert found[2]["messages"] == question and found[2]["text"] == chat != expected[0]["text"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(PROMPTS)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\ufeff{}\r\n{}\n{}".format(*PROMPTS).encode())))
     assert [each["text"] for each in printed(capsys, *words, "--prompts", "-", "--json")] == [
         each["text"] for each in expected
     ]
@@ -96,6 +96,7 @@ def test_a_full_context_is_said(words: list[str], capsys: pytest.CaptureFixture[
         ("x.txt", b"a\0b", "NUL at byte 1"),
         ("x.jsonl", b'{"prompt": "a"}\n{"prompt": 3}', 'x.jsonl, line 2 should hold a "prompt"'),
         ("x.jsonl", b'{"messages": ["a"]}', "x.jsonl, line 1 should hold"),
+        ("x.jsonl", b'{"messages": [{"role": "user"}], "tools": 3}', 'x.jsonl, line 1 has "tools" that are not a list'),
         ("x.jsonl", b'{"prompt": "a"', "x.jsonl, line 1 is not valid JSON"),
         ("nowhere/x.txt", None, "x.txt cannot be read (No such file or directory)"),
     ],
@@ -107,6 +108,24 @@ def test_a_file_that_cannot_be_asked_from_is_named_before_a_model_is_read(
         (tmp_path / name).write_bytes(content)
     assert main(["generate", "--model", "/nowhere", "--prompts", str(tmp_path / name)]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--prompt", "--prompts"])
+def test_standard_input_that_is_no_text_is_refused(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), errors="surrogateescape"))
+    assert main(["generate", "--model", "/nowhere", option, "-"]) == 2
+    assert "standard input is not valid UTF-8 at byte 3" in capsys.readouterr().err
+
+
+def test_tools_that_the_model_would_never_see_are_refused(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"messages": [{"role": "user", "content": "hello"}], "tools": [{"name": "weather"}]}
+    (tmp_path / "asked.jsonl").write_text(json.dumps(row))
+    assert main([*words, "--prompts", str(tmp_path / "asked.jsonl")]) == 2
+    assert "asked.jsonl, line 1: the model's chat template has no place for tools" in capsys.readouterr().err
 
 
 def test_nothing_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
