@@ -1,6 +1,7 @@
 """The conversation itself: lines in, streamed answers out, one branch of history for each speaker."""
 
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import msgspec
@@ -180,12 +181,18 @@ def _turn(role: str, content: str) -> Turn:
 def talk(conversation: Conversation) -> int:
     """Until /quit, the end of the input, or Ctrl-C twice; the exit code."""
     say(conversation.greeting())
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # else one bad byte takes the lines behind it with it
     pressed = False
     while True:
         try:
             line = input("> " if sys.stdin.isatty() and not conversation.as_json else "").strip()
+            line.encode()  # bytes that are no UTF-8 are read as half characters, which no message can hold
         except EOFError:
             return 0
+        except UnicodeEncodeError:
+            say("this line is not UTF-8 text; write it anew")
+            continue
         except KeyboardInterrupt:
             if pressed:
                 return INTERRUPTED

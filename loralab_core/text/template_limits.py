@@ -20,7 +20,7 @@ import jinja2.visitor
 from loralab_core.errors import BadInput
 from loralab_core.text.errors import TemplateOverspent
 
-SECONDS = 5.0  # of processor time for one rendering; a real one takes milliseconds
+SECONDS = 3.0  # of processor time for one rendering; a real one takes milliseconds
 LARGEST = 1 << 24  # characters of a text, items of a list
 BITS = 1 << 12  # of a whole number
 BUDGET = "loralab_budget"  # the variable of a rendering that holds its Budget

@@ -9,7 +9,7 @@ from typing import Any
 
 import tokenizers
 
-from loralab_core.errors import BadInput
+from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.text.added_tokens import declare, listed_tokens
 from loralab_core.text.chat_template import PLAIN_TEMPLATE, ChatTemplate, Rendered
 from loralab_core.text.continuation import render_continued
@@ -177,7 +177,7 @@ class Tokenizer:
         turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": "7531"}]
         try:
             rest = self.render_chat(turns).rpartition("7531")[2].lstrip()
-        except BadInput:
+        except LoraLabError:
             return None
         first = self.encode(rest, special=False)[:1]
         return first[0] if first and first[0] in self.special_ids else None

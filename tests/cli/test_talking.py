@@ -34,6 +34,15 @@ def test_a_conversation_with_the_base(
     assert "there is no adapter" in printed.err
 
 
+def test_a_line_that_is_no_text_is_passed_over(
+    studio: Studio, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\nhello\n/quit\n"), encoding="utf-8"))
+    assert main(["chat", "--model", str(model), "--base", "fp32", "--device", "cpu"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.split("\n") == ["base hears 1 ", ""] and "not UTF-8 text; write it anew" in printed.err
+
+
 def test_each_speaker_hears_only_its_own_answers(
     studio: Studio,
     model: Path,

@@ -6,6 +6,7 @@ from loralab_core.errors import BadInput
 from loralab_core.text.chat_template import ChatTemplate
 from loralab_core.text.errors import TemplateOverspent
 from loralab_core.text.template_limits import BUDGET, BoundedEnvironment, Budget
+from loralab_core.text.tokenizer import Tokenizer
 
 ASKED = [{"role": "user", "content": "hello"}]
 THOUSANDS = "{% set many = range(100000) | list %}"
@@ -43,9 +44,11 @@ def test_what_never_ends_is_stopped(source: str) -> None:
         BoundedEnvironment().from_string(source).render({BUDGET: Budget(0.05)})
 
 
-def test_no_further_conversation_is_tried_with_a_template_that_never_ends() -> None:
-    with pytest.raises(TemplateOverspent):
-        ChatTemplate(ENDLESS["loops"], {}).render(ASKED)
+def test_a_model_whose_template_never_ends_goes_on_with_texts_and_refuses_chats(with_template) -> None:
+    tokenizer = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", ENDLESS["loops"]))
+    assert tokenizer.eos_ids == (2,) and not tokenizer.ends_turns
+    with pytest.raises(TemplateOverspent):  # no BadInput, after which a corpus' next row would be tried
+        tokenizer.render_chat(ASKED)
 
 
 @pytest.mark.parametrize("source", LARGE.values(), ids=LARGE)
