@@ -21,8 +21,11 @@ def test_models_below_a_directory_are_found_with_their_size(model: Path) -> None
 
 
 def test_the_hub_cache_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = tmp_path / "hub" / "models--someone--small" / "snapshots" / "abc"
+    place = tmp_path / "hub" / "models--someone--small"
+    snapshot = place / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
     (snapshot / "config.json").write_text("{}")
     (snapshot / "model.safetensors").write_bytes(b"\0" * 10)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
