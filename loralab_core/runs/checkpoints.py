@@ -11,7 +11,8 @@ from loralab_core.files import sync_directory
 
 TRAINING_STATE = ("optimizer.safetensors", "state.json")  # what a checkpoint holds beside its adapter or model
 _NAME = re.compile(r"step-(\d{6,})")
-_LEFTOVER = re.compile(r"\.(step-\d{6,}|adapter|model)\..*(tmp|deleted)")
+_OWNERS = r"step-\d{6,}|adapter|model|run\.json|engine\.pid|\.engine\.json"  # nobody but a run's owner writes these
+_LEFTOVER = re.compile(rf"\.({_OWNERS})\..*(tmp|deleted)")
 
 
 class Checkpoint(NamedTuple):
@@ -73,4 +74,4 @@ def clear_leftovers(directory: Path) -> None:
     """Remove what a killed writer or deleter left. Only for the process that owns the run."""
     for path in directory.iterdir() if directory.is_dir() else ():
         if _LEFTOVER.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

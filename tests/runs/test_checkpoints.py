@@ -44,6 +44,13 @@ def test_half_written_and_half_deleted_ones_do_not_count_and_are_cleared(place: 
     assert sorted(path.name for path in place.glob(".*")) == [] and len(list_checkpoints(place)) == 4
 
 
+def test_files_of_a_killed_owner_are_cleared_and_those_of_others_are_not(tmp_path: Path) -> None:
+    for name in (".run.json.4711.tmp", ".engine.pid.4711.tmp", "..engine.json.4711.tmp", ".notes.4711.tmp", "run.json"):
+        (tmp_path / name).touch()
+    clear_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.4711.tmp", "run.json"]
+
+
 def test_best_is_by_validation_loss_among_those_that_exist(place: Path) -> None:
     best = best_checkpoint(place, evals(s3=4.0, s20=2.0, s50=1.0, s100=None))
     assert best is not None and best.step == 20
