@@ -13,7 +13,7 @@ from loralab_core.runs.directory import RunDirectory
 from tests.engine.driving import PATIENCE_S
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["torch._dynamo", "loralab_core.training.loop", "tests.engine.driving"])
+_forks.set_forkserver_preload(["loralab_core.training.loop", "tests.engine.driving"])
 
 
 def _train(config: TrainConfig) -> None:
