@@ -121,7 +121,8 @@ async def _strike(app: StudioApp, pilot: Pilot[None], places: list[Widget | None
         screen.set_focus(place)
         for letter in (*PRINTABLE, " "):
             strike(app, letter)
-        await pilot.pause()
+        pumps = [app, screen, *screen.focus_chain]  # a pause alone is over after a second, also where keys still wait
+        await until(pilot, lambda pumps=pumps: not any(pump.message_queue_size for pump in pumps), "all keys acted on")
 
 
 def _places(home: Path) -> set[str]:
