@@ -39,8 +39,13 @@ def fetch(repository: Repository, files: Iterable[HubFile], progress: Progress) 
     _check_space(repository.id, lacking)
     meter = Meter(repository.id, total - lacking, total, progress)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(_fetch_file, repository, file, here[file.name], cache, meter) for file in missing]
-        _wait(running, meter)
+        try:  # Ctrl-C may also come before all are under way
+            _wait(
+                [pool.submit(_fetch_file, repository, file, here[file.name], cache, meter) for file in missing], meter
+            )
+        finally:
+            meter.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
     return snapshot
 
 
@@ -58,16 +63,11 @@ def _is_here(cache: CachedRepository, file: HubFile) -> bool:
 def _wait(running: list[Future[None]], meter: Meter) -> None:
     """The first error ends all; so does Ctrl-C, which arrives here and not in the threads, and who gave up waiting."""
     under_way = set(running)
-    try:
-        while under_way:
-            ended, under_way = wait(under_way, LOOK_S, FIRST_EXCEPTION)
-            for future in ended:
-                future.result()
-            meter.tell()
-    finally:
-        meter.stop()
-        for future in running:
-            future.cancel()
+    while under_way:
+        ended, under_way = wait(under_way, LOOK_S, FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
+        meter.tell()
 
 
 def _check_space(id: str, lacking: int) -> None:
