@@ -59,6 +59,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
     gated = {True: "yes: accept its licence on its page of the Hub first", False: "no", None: None}[facts["gated"]]
     free = f"{size(facts['device_free_bytes'])} free on {facts['device']}"
     files = ", ".join(f"{name} ({size(count)})" for name, count in facts["download"].items())
+    tokens = min(TOKENS, facts["context"])
     rows = {
         "model": facts["model"],
         "directory": facts["directory"],
@@ -71,7 +72,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
         "gated": gated,
         "private": "yes" if facts["private"] else None,
         "chat": "has a chat template" if facts["chat_template"] else "no chat template: a model for texts",
-        "to answer": f"at least {size(facts['answer_bytes_at_least'])} in {facts['base']}, {TOKENS:,} tokens; {free}",
+        "to answer": f"at least {size(facts['answer_bytes_at_least'])} in {facts['base']}, {tokens:,} tokens; {free}",
         "to train": f"at least {size(facts['train_bytes_at_least'])} with rank {RANK}, and what a batch takes",
         "here": HERE[facts["here"]],
         "to download": f"{size(facts['download_bytes'])}: {files}" if files else "nothing, it is all here",
