@@ -26,4 +26,13 @@ NF4 = (
 _FP4 = (0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0)
 FP4 = tuple(sign * value / 12 for sign in (1, -1) for value in _FP4)
 
-CODEBOOKS = {"nf4": torch.tensor(NF4), "fp4": torch.tensor(FP4)}  # float32 [16]
+INT4 = tuple((code - 8) / 7 for code in range(16))  # even steps; -8/7 only where a scale is smaller than its weights
+STEPS = tuple(float(code) for code in range(16))  # even steps from a zero-point
+
+# float32 [16]
+CODEBOOKS = {
+    "nf4": torch.tensor(NF4),
+    "fp4": torch.tensor(FP4),
+    "int4": torch.tensor(INT4),
+    "steps": torch.tensor(STEPS),
+}

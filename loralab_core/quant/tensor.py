@@ -1,0 +1,82 @@
+"""A quantised matrix: 4-bit codes into a table of sixteen values, or 8-bit integers, with their scales.
+
+4 bits a weight (QLoRA, arXiv:2305.14314, sections 2 and 3): `in` is padded to whole groups, and
+
+    weight[o, i] = (codebook[code[o, i]] − zero[o, g]) · (offset[o / 16] + step[o / 16] · scale[o, g]),  g = i / group
+
+Element 2j of a row lies in the high half of byte j. Scales are codes themselves, 8 bits each, even steps between the
+smallest and the largest scale of 16 rows ("double quantisation"); zero-points are optional. 8 bits a weight: one
+float32 scale a row, weight[o, i] = code[o, i] · scale[o].
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from loralab_core.quant.scales import decode_scales
+
+Kind = Literal["nf4", "int4", "int8"]
+
+SLAB = 1 << 15  # values dequantised at a time: they stay in the cache, several times faster than all at once
+
+
+@dataclass(frozen=True, eq=False)
+class QuantTensor:
+    """A matrix [out, in]. Made by `quantize`; nothing in it is ever written to again."""
+
+    kind: Kind
+    shape: tuple[int, int]
+    group: int  # elements along `in` that share a scale; of int8 the whole row
+    codes: Tensor  # uint8 [out, padded in / 2]; int8 [out, in]
+    scales: Tensor  # uint8 [out, padded in / group]; of int8 float32 [out]
+    steps: Tensor | None = None  # float32 [out / 16, rounded up; 2]: step and offset of the scales
+    codebook: Tensor | None = None  # float32 [16]
+    zeros: Tensor | None = None  # uint8 [out, padded in / group], in units of the codebook
+
+    @property
+    def nbytes(self) -> int:
+        """Packed, with everything that belongs to it."""
+        return sum(tensor.nbytes for tensor in self.tensors().values())
+
+    @property
+    def device(self) -> torch.device:
+        return self.codes.device
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By field."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+
+    def to(self, device: torch.device | str) -> "QuantTensor":
+        return replace(self, **{name: tensor.to(device) for name, tensor in self.tensors().items()})  # type: ignore[arg-type]
+
+    def row_scales(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """What the codes of rows [start, stop) are multiplied by, float32 [rows, groups]; of int8 [rows, 1]."""
+        chosen = self.scales[start:stop]
+        return chosen[:, None] if self.steps is None else decode_scales(chosen, self.steps, start)
+
+    def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Dense [out, in], every product rounded once."""
+        out, width = self.shape
+        dense = torch.empty(out, width, dtype=dtype, device=self.device)
+        slab = max(1, SLAB // width)
+        for start in range(0, out, slab):
+            dense[start : start + slab] = self._rows(start, min(start + slab, out))
+        return dense
+
+    def _rows(self, start: int, stop: int) -> Tensor:
+        """float32 [stop − start, in]"""
+        scales, codes = self.row_scales(start, stop), self.codes[start:stop]
+        if self.codebook is None:
+            return codes.float() * scales
+        values = self._pairs().index_select(0, codes.reshape(-1).int()).view(*scales.shape, self.group)
+        if self.zeros is not None:
+            values = values - self.zeros[start:stop, :, None]
+        return (values * scales[..., None]).flatten(1)[:, : self.shape[1]]
+
+    def _pairs(self) -> Tensor:
+        """A byte → its two values, float32 [256, 2]."""
+        assert self.codebook is not None
+        return torch.stack([self.codebook.repeat_interleave(16), self.codebook.repeat(16)], 1)
