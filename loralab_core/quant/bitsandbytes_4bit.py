@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.errors import BadInput
-from loralab_core.quant.codebooks import CODEBOOKS
+from loralab_core.quant.codebooks import CODEBOOKS, SLAB, look_up
 from loralab_core.quant.parts import Parts, fits, need
 
 SUFFIXES = (
@@ -24,7 +24,6 @@ SUFFIXES = (
     ".weight.quant_state.bitsandbytes__fp4",
 )
 ABSMAX, QUANT_MAP, NESTED_ABSMAX, NESTED_MAP, NF4_STATE, FP4_STATE = SUFFIXES
-SLAB = 1 << 15  # values dequantised at a time: they stay in the cache, ten times faster than a tensor at once
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -81,12 +80,11 @@ def _scales(absmax: Tensor, parts: Parts, state: QuantState, where: str) -> Tens
 
 def _decode(codes: Tensor, scales: Tensor, codebook: Tensor, state: QuantState, size: int) -> Tensor:
     """[size] in state.dtype, a slab of whole blocks at a time."""
-    pairs = torch.stack([codebook.repeat_interleave(16), codebook.repeat(16)], 1)  # byte → its two values [256, 2]
     dense = torch.empty(size, dtype=getattr(torch, state.dtype))
     slab = max(1, SLAB // state.blocksize) * state.blocksize
     for start in range(0, size, slab):
         place = dense[start : start + slab]
-        values = pairs.index_select(0, codes[start // 2 : (start + slab) // 2].int()).flatten()
+        values = look_up(codes[start // 2 : (start + slab) // 2], codebook)
         blocks = scales[start // state.blocksize : (start + slab) // state.blocksize]
         place.copy_(values[: len(place)] * blocks.repeat_interleave(state.blocksize)[: len(place)])
     return dense

@@ -15,11 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from loralab_core.quant.codebooks import SLAB, look_up
 from loralab_core.quant.scales import decode_scales
 
 Kind = Literal["nf4", "int4", "int8"]
-
-SLAB = 1 << 15  # values dequantised at a time: they stay in the cache, several times faster than all at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +70,7 @@ class QuantTensor:
         scales, codes = self.row_scales(start, stop), self.codes[start:stop]
         if self.codebook is None:
             return codes.float() * scales
-        values = self._pairs().index_select(0, codes.reshape(-1).int()).view(*scales.shape, self.group)
+        values = look_up(codes.reshape(-1), self.codebook).view(*scales.shape, self.group)
         if self.zeros is not None:
             values = values - self.zeros[start:stop, :, None]
         return (values * scales[..., None]).flatten(1)[:, : self.shape[1]]
-
-    def _pairs(self) -> Tensor:
-        """A byte → its two values, float32 [256, 2]."""
-        assert self.codebook is not None
-        return torch.stack([self.codebook.repeat_interleave(16), self.codebook.repeat(16)], 1)

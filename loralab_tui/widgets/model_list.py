@@ -1,8 +1,7 @@
 """The models one can choose from, in groups; one line each, as many columns as the screen has room for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from textual.content import Content
 from textual.events import Key
@@ -12,29 +11,15 @@ from textual.widgets.option_list import Option
 from loralab_core.planning.candidates import Candidate
 from loralab_tui import words
 from loralab_tui.widgets.choices import Choices
+from loralab_tui.widgets.columns import GAP, Column, fit_columns
 
 SIGNS = {"fits": "✓ fits", "tight": "! tight", "too big": "✕ too big"}
 COLOURS = {"fits": "$success", "tight": "$warning", "too big": "$error"}
 HERE = "On this computer"
 HUB = "On the Hub, to be downloaded"
 GATED, GATED_MEANS = " *", "  * accept the licence there first"
-GAP = 2  # cells between columns
 LEAST_NAME = 24
 ROOM_FOR_OWNERS = 34
-
-
-class Column(NamedTuple):
-    """`rank`: those of the highest fall away first where room is short. A width of 0 takes what is left over."""
-
-    title: str
-    width: int
-    rank: int
-    text: Callable[[Candidate], str]
-    right: bool = False
-
-    def cell(self, text: str, width: int) -> str:
-        text = words.shorten(text, width)
-        return text.rjust(width) if self.right else text.ljust(width)
 
 
 def fit_words(one: Candidate) -> str:
@@ -43,7 +28,7 @@ def fit_words(one: Candidate) -> str:
     return SIGNS[one.need.here] if one.need else words.DASH
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[Candidate], ...] = (
     Column("model", 0, 0, lambda one: one.model.name),
     Column("params", 6, 3, lambda one: words.parameters(one.figures.parameters if one.figures else None), right=True),
     Column("weights", 7, 1, lambda one: words.size(one.model.size), right=True),
@@ -53,15 +38,9 @@ COLUMNS = (
 )
 
 
-def fitting(width: int) -> list[tuple[Column, int]]:
+def fitting(width: int) -> list[tuple[Column[Candidate], int]]:
     """The columns for a list of `width` cells, and how wide each is."""
-    columns = list(COLUMNS)
-    while (left := width - sum(column.width + GAP for column in columns[1:])) < LEAST_NAME:
-        last = max(columns, key=lambda column: column.rank)
-        if not last.rank:
-            break
-        columns.remove(last)
-    return [(column, column.width or max(8, left)) for column in columns]
+    return fit_columns(COLUMNS, width + GAP, LEAST_NAME)  # nothing stands before the first
 
 
 def titles(width: int) -> str:

@@ -1,8 +1,7 @@
 """The table of runs: one line each, as many columns as the screen has room for."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from rich.text import Text
 from textual.binding import Binding
@@ -12,23 +11,13 @@ from textual.widgets.data_table import RowDoesNotExist
 from loralab_core.runs.summary import Summary, spark, thin
 from loralab_tui import words
 from loralab_tui.data.model_names import model_name
+from loralab_tui.widgets.columns import Column, fit_columns
 
 SIGNS = {"running": "▶", "finished": "✓", "stopped": "■", "failed": "✕", "interrupted": "!"}
 COLOURS = {"running": "lora-voice", "finished": "success", "failed": "error", "interrupted": "warning"}
 MARKED, UNMARKED = "●", " "
 CURVE = 12
 LONG = 10_000  # steps, from where on they are told in thousands
-GAP = 2  # a cell of room on both sides
-
-
-class Column(NamedTuple):
-    """`rank`: those of the highest fall away first where room is short. A width of 0 takes what is left over."""
-
-    title: str
-    width: int
-    rank: int
-    text: Callable[[Summary], str]
-    right: bool = False
 
 
 def _steps(one: Summary) -> str:
@@ -41,7 +30,7 @@ def _perplexity(one: Summary) -> str:
     return words.real(one.val_perplexity, 1 if (one.val_perplexity or 0) < 1000 else 0)
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[Summary], ...] = (
     Column("state", 13, 0, lambda one: f"{SIGNS[one.status]} {one.status}"),
     Column("run", 0, 0, lambda one: one.name or one.id),
     Column("model", 14, 6, lambda one: model_name(one.model)),
@@ -56,15 +45,9 @@ COLUMNS = (
 LEAST_NAME = 18
 
 
-def fitting(width: int) -> list[tuple[Column, int]]:
+def fitting(width: int) -> list[tuple[Column[Summary], int]]:
     """The columns for a table of `width` cells, and how wide each is."""
-    columns = list(COLUMNS)
-    while (left := width - 2 - sum(column.width + GAP for column in columns)) < LEAST_NAME and columns:
-        last = max(columns, key=lambda column: column.rank)
-        if not last.rank:
-            break
-        columns.remove(last)
-    return [(column, column.width or max(8, left)) for column in columns]
+    return fit_columns(COLUMNS, width - 2, LEAST_NAME)
 
 
 def searched(one: Summary) -> str:
@@ -91,7 +74,7 @@ class RunTable(DataTable[Text]):
         self.marked: list[str] = []
         self._runs: Sequence[Summary] = ()
         self._shown: dict[str, tuple[str, ...]] = {}
-        self._columns: list[tuple[Column, int]] = []
+        self._columns: list[tuple[Column[Summary], int]] = []
         self._back_to: str | None = None  # where the cursor was before the columns changed
 
     @property

@@ -19,16 +19,6 @@ from tests.models.families import saved
 IDS = torch.arange(2 * 40).view(2, 40) % 97
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return save(llama(), tmp_path / "base")
-
-
-@pytest.fixture
-def lm(base: Path) -> LoadedModel:
-    return load(base, "fp32", "cpu")
-
-
 def theirs(base: Path) -> AutoModelForCausalLM:
     return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
 

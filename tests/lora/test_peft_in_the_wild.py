@@ -11,20 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from loralab_core.errors import BadInput
-from loralab_core.lora import LoadedModel, create_adapter, load, load_adapter, save_adapter
-from tests.models.checkpoints import llama, logit_error, save
+from loralab_core.lora import LoadedModel, create_adapter, load_adapter, save_adapter
+from tests.models.checkpoints import logit_error
 
 IDS = torch.arange(2 * 40).view(2, 40) % 97
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return save(llama(), tmp_path / "base")
-
-
-@pytest.fixture
-def lm(base: Path) -> LoadedModel:
-    return load(base, "fp32", "cpu")
 
 
 def dense(base: Path) -> Any:
