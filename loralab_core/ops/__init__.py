@@ -3,10 +3,13 @@
 from loralab_core.ops.attention import AttentionPlan, attention
 from loralab_core.ops.cross_entropy import linear_cross_entropy
 from loralab_core.ops.elementwise import activate, gated, layer_norm, rms_norm, rotary, soft_cap
-from loralab_core.ops.linear import Lora, linear
+from loralab_core.ops.linear import linear
+from loralab_core.ops.lora import Lora
+from loralab_core.ops.quant_linear import Compute, quant_linear
 
 __all__ = [
     "AttentionPlan",
+    "Compute",
     "Lora",
     "activate",
     "attention",
@@ -14,6 +17,7 @@ __all__ = [
     "layer_norm",
     "linear",
     "linear_cross_entropy",
+    "quant_linear",
     "rms_norm",
     "rotary",
     "soft_cap",

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from loralab_core.quant.codebooks import SLAB, look_up
-from loralab_core.quant.scales import decode_scales
+from loralab_core.quant.scales import ROWS, decode_scales
 
 Kind = Literal["nf4", "int4", "int8"]
+PER_ROW = ("codes", "scales", "zeros")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,26 @@ class QuantTensor:
 
     def to(self, device: torch.device | str) -> "QuantTensor":
         return replace(self, **{name: tensor.to(device) for name, tensor in self.tensors().items()})  # type: ignore[arg-type]
+
+    def rows(self, start: int, stop: int) -> "QuantTensor":
+        """Rows [start, stop), sharing memory. `start` is a multiple of ROWS, which share the steps of their scales."""
+        if start % ROWS:
+            raise ValueError(f"rows from {start} on: a multiple of {ROWS} is wanted")
+        per_row = {name: tensor[start:stop] for name, tensor in self.tensors().items() if name in PER_ROW}
+        steps = None if self.steps is None else self.steps[start // ROWS : -(-stop // ROWS)]
+        return replace(self, shape=(stop - start, self.shape[1]), steps=steps, **per_row)  # type: ignore[arg-type]
+
+    def columns(self, start: int, stop: int) -> "QuantTensor":
+        """Columns [start, stop), sharing memory. `start` is a multiple of the group; of int8 it may be any."""
+        shape = (self.shape[0], stop - start)
+        if self.codebook is None:
+            return replace(self, shape=shape, group=shape[1], codes=self.codes[:, start:stop])
+        if start % self.group:
+            raise ValueError(f"columns from {start} on: a multiple of {self.group} is wanted")
+        groups = slice(start // self.group, -(-stop // self.group))
+        codes = self.codes[:, groups.start * self.group // 2 : groups.stop * self.group // 2]
+        zeros = None if self.zeros is None else self.zeros[:, groups]
+        return replace(self, shape=shape, codes=codes, scales=self.scales[:, groups], zeros=zeros)
 
     def row_scales(self, start: int = 0, stop: int | None = None) -> Tensor:
         """What the codes of rows [start, stop) are multiplied by, float32 [rows, groups]; of int8 [rows, 1]."""
