@@ -1,76 +1,39 @@
-// 4-bit codes → bf16 panels for the tiles of avx512_tile.h.
-//
-// A panel holds 64 columns of the right operand, pair by pair along the contraction: [pairs][64][2].
+// Codes → panels of 64 columns in float32 [k][64], or bf16 [pairs of k][64][2].
 #pragma once
-#include <immintrin.h>
-
-#include "matrix.h"
+#include "avx512_vectors.h"
 
 namespace loralab::avx512 {
 
 constexpr int PANEL = 64;
 
-// Sixteen rows of sixteen 32-bit words → their transpose, in place.
-inline void transpose16(__m512i r[16]) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+// Where elements 2p and 2p + 1 of sixteen columns go. `panel` points at those columns of the first pair.
+struct Bf16Panel {
+    bf16* panel;
+    LORALAB_INLINE void put(int64_t pair, __m512 even, __m512 odd) const {
+        const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+        _mm512_storeu_si512(panel + pair * PANEL * 2, _mm512_permutexvar_epi16(interleaving(), both));
     }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+};
+struct FloatPanel {
+    float* panel;
+    LORALAB_INLINE void put(int64_t pair, __m512 even, __m512 odd) const {
+        _mm512_storeu_ps(panel + 2 * pair * PANEL, even);
+        _mm512_storeu_ps(panel + (2 * pair + 1) * PANEL, odd);
     }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-    }
-}
+};
 
-// Word order that turns [a0…a15 | b0…b15] into a0 b0 a1 b1 …
-inline __m512i interleaving() {
-    alignas(64) uint16_t order[32];
-    for (int i = 0; i < 16; i++) order[2 * i] = i, order[2 * i + 1] = 16 + i;
-    return _mm512_load_si512(order);
-}
-
-// Scales of group g for the sixteen rows from `row` on; 0 for rows behind the last. `row` is a multiple of 16.
-inline __m512 row_scales(const Quant4& w, int64_t row, int64_t g) {
-    alignas(64) float scales[16] = {};
-    for (int64_t i = 0; i < 16 && row + i < w.out; i++) scales[i] = w.scale(row + i, g);
-    return _mm512_load_ps(scales);
-}
-
-inline __m512 row_zeros(const Quant4& w, int64_t row, int64_t g) {
-    alignas(64) float zeros[16] = {};
-    for (int64_t i = 0; i < 16 && row + i < w.out; i++) zeros[i] = w.zeros[(row + i) * w.groups() + g];
-    return _mm512_load_ps(zeros);
-}
-
-// Sixteen rows from `row` on, elements [from, to) of each (`from` a multiple of the group) → words 16·column/16 … of
-// every pair of a panel for y = x·Wᵀ: `panel` points at those words of the first pair.
-template <bool ZEROS>
-inline void unpack_rows(const Quant4& w, int64_t row, int64_t from, int64_t to, bf16* panel) {
+// y = x·Wᵀ: sixteen rows from `row` on are sixteen columns of the panel, elements [from, to) of each. `from` is a
+// multiple of the group. The last element of an odd number of them is followed by what stands in the padding: zeros.
+template <bool ZEROS, class Panel>
+LORALAB_INLINE void unpack_rows(const Weight& w, int64_t row, int64_t from, int64_t to, Panel panel) {
     const __m512 codebook = _mm512_loadu_ps(w.codebook);
-    const __m512i order = interleaving();
     const int64_t bytes = (to - from + 1) / 2;
     for (int64_t at = 0; at < bytes; at += 64) {
         const int64_t left = bytes - at < 64 ? bytes - at : 64;
-        const __mmask64 mask = left == 64 ? ~0ull : (1ull << left) - 1;
         __m512i words[16];  // after the transpose: word d of all rows, eight elements each
         for (int i = 0; i < 16; i++) {
             const int64_t r = row + i < w.out ? row + i : w.out - 1;
-            words[i] = _mm512_maskz_loadu_epi8(mask, w.codes + r * w.row_bytes() + from / 2 + at);
+            words[i] = _mm512_maskz_loadu_epi8(first_bytes(left), w.codes + r * w.row_bytes() + from / 2 + at);
         }
         transpose16(words);
         __m512 scale{}, zero{};
@@ -85,49 +48,96 @@ inline void unpack_rows(const Quant4& w, int64_t row, int64_t from, int64_t to, 
                 __m512 even = _mm512_permutexvar_ps(_mm512_srl_epi32(words[d], _mm_cvtsi32_si128(8 * b + 4)), codebook);
                 __m512 odd = _mm512_permutexvar_ps(_mm512_srl_epi32(words[d], _mm_cvtsi32_si128(8 * b)), codebook);
                 if (ZEROS) even = _mm512_sub_ps(even, zero), odd = _mm512_sub_ps(odd, zero);
-                const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_mul_ps(odd, scale), _mm512_mul_ps(even, scale));
-                _mm512_storeu_si512(panel + (at + 4 * d + b) * PANEL * 2, _mm512_permutexvar_epi16(order, both));
+                panel.put(at + 4 * d + b, _mm512_mul_ps(even, scale), _mm512_mul_ps(odd, scale));
             }
         }
     }
 }
 
-// The bf16 values of a row's group as a table for words: entries 0…15, and again, so that bit 4 of an index is ignored.
-template <bool ZEROS>
-inline __m512i scaled_table(const Quant4& w, __m512 codebook, int64_t row, int64_t g) {
-    if (ZEROS) codebook = _mm512_sub_ps(codebook, _mm512_set1_ps(w.zeros[row * w.groups() + g]));
-    const __m512 scaled = _mm512_mul_ps(codebook, _mm512_set1_ps(w.scale(row, g)));
-    return (__m512i)_mm512_cvtne2ps_pbh(scaled, scaled);
+// Sixteen consecutive elements of a row from an even column on, of which `count` exist.
+LORALAB_INLINE __m512 look_up16(const uint8_t* codes, int64_t count, __m512 table) {
+    const __m128i bytes = _mm_maskz_loadu_epi8(first_words((count + 1) / 2), codes);
+    const __m512i words = _mm512_cvtepu8_epi64(bytes);
+    const __m512i order = _mm512_or_si512(_mm512_srli_epi64(words, 4), _mm512_slli_epi64(words, 32));
+    return _mm512_maskz_permutexvar_ps(first_words(count), order, table);
 }
 
-// Sixteen bytes of codes → their 32 bf16 values in order.
-inline __m512i look_up(const uint8_t* codes, __mmask16 mask, __m512i table) {
-    const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, codes));
-    return _mm512_permutexvar_epi16(_mm512_or_si512(_mm512_srli_epi32(bytes, 4), _mm512_slli_epi32(bytes, 16)), table);
-}
-
-// Rows [from, to) of the 64 columns from `column` on → a panel for dx = dy·W, pair by pair along the rows.
-template <bool ZEROS>
-inline void unpack_columns(const Quant4& w, int64_t column, int64_t from, int64_t to, bf16* panel) {
-    const __m512 codebook = _mm512_loadu_ps(w.codebook);
-    alignas(64) uint16_t low[32], high[32];  // of two rows: columns 0…15 and 16…31 of both, by turns
-    for (int i = 0; i < 16; i++) low[2 * i] = i, low[2 * i + 1] = 32 + i, high[2 * i] = 16 + i, high[2 * i + 1] = 48 + i;
-    const __m512i first = _mm512_load_si512(low), second = _mm512_load_si512(high);
-    for (int64_t row = from; row < to; row += 2) {
-        bf16* pair = panel + (row - from) / 2 * PANEL * 2;
-        for (int half = 0; half < 2; half++) {
-            const int64_t start = column + 32 * half;
-            const int64_t left = (w.groups() * w.group - start) / 2;
-            __m512i values[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-            if (left > 0) {
-                const __mmask16 mask = left >= 16 ? 0xffff : (1 << left) - 1;
-                for (int i = 0; i < 2 && row + i < to; i++)
-                    values[i] = look_up(w.codes + (row + i) * w.row_bytes() + start / 2, mask,
-                                        scaled_table<ZEROS>(w, codebook, row + i, start / w.group));
-            }
-            _mm512_storeu_si512(pair + 64 * half, _mm512_permutex2var_epi16(values[0], first, values[1]));
-            _mm512_storeu_si512(pair + 64 * half + 32, _mm512_permutex2var_epi16(values[0], second, values[1]));
+// 32 elements of a row from `column`, a multiple of 32, on; what lies behind the last is zero.
+LORALAB_INLINE void read32(const Weight& w, int64_t row, int64_t column, __m512 out[2]) {
+    const uint8_t* codes = w.codes + row * w.row_bytes();
+    if (w.is_int8()) {
+        const __m512 scale = _mm512_set1_ps(w.row_scales[row]);
+        for (int i = 0; i < 2; i++) {
+            const int64_t at = column + 16 * i;
+            const __m128i bytes = _mm_maskz_loadu_epi8(first_words(w.in - at), codes + at);
+            out[i] = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), scale);
         }
+    } else {
+        const __m512 table = row_table(w, row, column / w.group);
+        for (int i = 0; i < 2; i++) {
+            const int64_t at = column + 16 * i;
+            out[i] = look_up16(codes + at / 2, w.in - at, table);
+        }
+    }
+}
+
+// dx = dy·W: rows [from, to), columns [column, column + 32) of the weight, 4 or 8 bits → panel.
+template <class Panel, class T>
+LORALAB_INLINE void unpack_columns(const Weight& w, int64_t column, int64_t from, int64_t to, T* panel, int step) {
+    const Panel low{panel}, high{panel + 16 * step};
+    for (int64_t row = from; row < to; row += 2) {
+        __m512 even[2] = {}, odd[2] = {};
+        if (column < w.in) read32(w, row, column, even);
+        if (column < w.in && row + 1 < to) read32(w, row + 1, column, odd);
+        low.put((row - from) / 2, even[0], odd[0]);
+        high.put((row - from) / 2, even[1], odd[1]);
+    }
+}
+
+// The same as unpack_rows of a weight of 8 bits.
+template <class Panel>
+LORALAB_INLINE void unpack_int8_rows(const Weight& w, int64_t row, int64_t from, int64_t to, Panel panel) {
+    alignas(64) float scales[16] = {};
+    for (int64_t i = 0; i < 16 && row + i < w.out; i++) scales[i] = w.row_scales[row + i];
+    const __m512 scale = _mm512_load_ps(scales);
+    for (int64_t at = from; at < to; at += 64) {
+        __m512i words[16];
+        for (int i = 0; i < 16; i++) {
+            const int64_t r = row + i < w.out ? row + i : w.out - 1;
+            words[i] = _mm512_maskz_loadu_epi8(first_bytes(to - at), w.codes + r * w.in + at);
+        }
+        transpose16(words);
+        for (int d = 0; d < 16 && at + 4 * d < to; d++) {
+            __m512 four[4];
+            for (int b = 0; b < 4; b++) {
+                const __m512i number = _mm512_srai_epi32(_mm512_sll_epi32(words[d], _mm_cvtsi32_si128(24 - 8 * b)), 24);
+                four[b] = _mm512_mul_ps(_mm512_cvtepi32_ps(number), scale);
+            }
+            panel.put((at - from) / 2 + 2 * d, four[0], four[1]);
+            if (at + 4 * d + 2 < to) panel.put((at - from) / 2 + 2 * d + 1, four[2], four[3]);
+        }
+    }
+}
+
+template <class Panel>
+LORALAB_INLINE void clear(Panel panel, int64_t pairs) {
+    for (int64_t pair = 0; pair < pairs; pair++) panel.put(pair, _mm512_setzero_ps(), _mm512_setzero_ps());
+}
+
+// 64 columns of y from `column` on, elements [from, to) of the contraction; STEP of them lie together in the panel.
+template <class Panel, int STEP, class T>
+LORALAB_INLINE void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to, T* panel) {
+    if (transposed) {
+        for (int part = 0; part < PANEL; part += 32)
+            unpack_columns<Panel>(w, column + part, from, to, panel + part * STEP, STEP);
+        return;
+    }
+    for (int part = 0; part < PANEL; part += 16) {
+        const Panel place{panel + part * STEP};
+        if (column + part >= w.out) clear(place, (to - from + 1) / 2);
+        else if (w.is_int8()) unpack_int8_rows(w, column + part, from, to, place);
+        else if (w.zeros) unpack_rows<true>(w, column + part, from, to, place);
+        else unpack_rows<false>(w, column + part, from, to, place);
     }
 }
 

@@ -2,6 +2,10 @@
 #pragma once
 #include <cstdint>
 
+// What a header gives to files of several instruction sets is inlined or local to each. As a plain inline function it
+// would be one function of the program, and the linker might keep the copy of an instruction set this computer lacks.
+#define LORALAB_INLINE inline __attribute__((always_inline))
+
 namespace loralab {
 
 using bf16 = uint16_t;  // the upper half of a float
@@ -20,14 +24,41 @@ struct Weight {
     const float* row_scales;  // [out], of 8 bits
     int64_t out, in, group;   // group: 32, 64 or 128
 
-    bool is_int8() const { return codebook == nullptr; }
-    int64_t groups() const { return (in + group - 1) / group; }
-    int64_t row_bytes() const { return is_int8() ? in : groups() * group / 2; }
+    LORALAB_INLINE bool is_int8() const { return codebook == nullptr; }
+    LORALAB_INLINE int64_t groups() const { return (in + group - 1) / group; }
+    LORALAB_INLINE int64_t row_bytes() const { return is_int8() ? in : groups() * group / 2; }
 
-    float scale(int64_t row, int64_t g) const {
+    LORALAB_INLINE float scale(int64_t row, int64_t g) const {
         const float* of_rows = steps + row / SCALE_ROWS * 2;
         return of_rows[1] + of_rows[0] * scales[row * groups() + g];
     }
+    LORALAB_INLINE float zero(int64_t row, int64_t g) const { return zeros ? zeros[row * groups() + g] : 0; }
+
+    // One element, for what is not worth a vector.
+    LORALAB_INLINE float at(int64_t row, int64_t column) const {
+        if (is_int8()) return ((const int8_t*)codes)[row * in + column] * row_scales[row];
+        const int code = codes[row * row_bytes() + column / 2] >> (column % 2 ? 0 : 4) & 15;
+        const int64_t g = column / group;
+        return (codebook[code] - zero(row, g)) * scale(row, g);
+    }
 };
+
+LORALAB_INLINE float to_float(bf16 value) {
+    union {
+        uint32_t bits;
+        float number;
+    } both{(uint32_t)value << 16};
+    return both.number;
+}
+
+// Rounded to the nearest, ties to even; NaN stays NaN.
+LORALAB_INLINE bf16 to_bf16(float value) {
+    union {
+        float number;
+        uint32_t bits;
+    } both{value};
+    const uint32_t rounded = (both.bits + 0x7fff + (both.bits >> 16 & 1)) >> 16;
+    return value == value ? (bf16)rounded : (bf16)(both.bits >> 16 | 0x40);
+}
 
 }  // namespace loralab

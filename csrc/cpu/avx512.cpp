@@ -1,0 +1,95 @@
+// The table of AVX-512 with VNNI and BF16 (Cooper Lake, Sapphire Rapids, Zen 4 and later).
+#include "avx512_int8.h"
+#include "avx512_rows.h"
+#include "avx512_tile.h"
+#include "avx512_unpack.h"
+#include "product.h"
+
+namespace loralab {
+namespace avx512 {
+namespace {
+
+struct InFloat {
+    using A = float;
+    using B = float;
+    using Sum = float;
+    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 1;
+    static constexpr bool QUANTISED = false;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float*, B* panel) {
+        avx512::unpack<FloatPanel, STEP>(w, transposed, column, from, to, panel);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_float<R>(a, stride, panel, steps, sums, add);
+    }
+};
+
+struct InBf16 {
+    using A = bf16;
+    using B = bf16;
+    using Sum = float;
+    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 2;
+    static constexpr bool QUANTISED = false;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float*, B* panel) {
+        avx512::unpack<Bf16Panel, STEP>(w, transposed, column, from, to, panel);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_bf16<R>(a, stride, panel, steps, sums, add);
+    }
+};
+
+struct InInt8 {
+    using A = uint8_t;
+    using B = int8_t;
+    using Sum = int32_t;
+    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 4;
+    static constexpr bool QUANTISED = true;
+    static constexpr int32_t OFFSET = 128;  // vpdpbusd multiplies unsigned by signed
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float* scales, B* panel) {
+        unpack_int8(w, transposed, column, from, to, scales, panel);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_int8<R>(a, stride, panel, steps, sums, add);
+    }
+};
+
+bool has(Path) { return true; }
+
+void multiply(const Product& product, Path path, ParallelFor parallel) {
+    switch (path) {
+        case Path::rows:
+            if (!product.transposed) return multiply_rows(product, parallel);
+            [[fallthrough]];  // codes that follow one another are of one row, not of one column
+        case Path::float32: return multiply_panels<InFloat>(product, parallel);
+        case Path::bf16: return multiply_panels<InBf16>(product, parallel);
+        case Path::int8: return multiply_panels<InInt8>(product, parallel);
+    }
+}
+
+void dequantize(const Weight& w, int64_t first, int64_t last, Element element, void* dense) {
+    for (int64_t row = first; row < last; row++)
+        for (int64_t column = 0; column < w.in; column += 32) {
+            __m512 values[2];
+            read32(w, row, column, values);
+            for (int i = 0; i < 2; i++) {
+                const int64_t at = (row - first) * w.in + column + 16 * i;
+                const __mmask16 mask = first_words(w.in - column - 16 * i);
+                if (element == Element::float32) _mm512_mask_storeu_ps((float*)dense + at, mask, values[i]);
+                else _mm256_mask_storeu_epi16((bf16*)dense + at, mask, (__m256i)_mm512_cvtneps_pbh(values[i]));
+            }
+        }
+}
+
+}  // namespace
+}  // namespace avx512
+
+extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize};
+
+}  // namespace loralab

@@ -1,0 +1,143 @@
+// y = x · Wᵀ or x · W: how a product is cut into tiles. Written once; what a tile is, each instruction set says.
+//
+// A thread unpacks a panel of the weight, a few columns of y and up to INNER elements of the contraction, into its cache
+// and multiplies all rows of a chunk of x by it. So every code is unpacked once for CHUNK_ROWS rows, and what is dense of
+// the weight at any moment is one panel a thread.
+//
+// A path P of an instruction set has:
+//     A, B, Sum          element types of x as it is multiplied, of a panel, of the accumulators
+//     PANEL, ROWS, STEP  columns of a panel, most rows of a tile, elements of the contraction that lie together
+//     QUANTISED, OFFSET  whether A holds integers, and what they are too large by
+//     unpack(weight, transposed, column, from, to, row_scales, panel)   panel [(to − from) / STEP, rounded up][PANEL][STEP]
+//     tile<R>(a, stride, panel, steps, sums, add)                        sums [R][PANEL]
+#pragma once
+#include "activations.h"
+#include "kernels.h"
+#include "scratch.h"
+
+namespace loralab {
+
+constexpr int64_t PART_ROWS = 192;        // of x that a task multiplies
+constexpr int64_t CHUNK_BYTES = 8 << 20;  // of x as it is multiplied, at a time
+constexpr int64_t LEAST_CHUNK = 2 * PART_ROWS, MOST_CHUNK = 6 * PART_ROWS;
+
+LORALAB_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+LORALAB_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+LORALAB_INLINE int64_t parts_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+template <class P>
+struct Job {
+    const Product& product;
+    const Prepared<P>& prepared;
+    int64_t first, rows;      // of x: this chunk
+    int64_t parts, inner;     // tasks a panel, elements of the contraction a panel
+
+    // Tasks are numbered panel by panel, so that a thread meets a panel's tasks one after another.
+    static void run(void* context, int64_t from, int64_t to) {
+        const Job& job = *(const Job*)context;
+        static thread_local Scratch panels, sums, extras;
+        const int64_t steps = parts_of(job.inner, 64) * 64;  // unpacking writes whole steps and pairs
+        auto* panel = panels.get<typename P::B>(steps * P::PANEL);
+        auto* sum = sums.get<typename P::Sum>((PART_ROWS + P::ROWS) * P::PANEL);
+        float* extra = extras.get<float>((job.prepared.extra + 1) * P::PANEL);
+        int64_t unpacked = -1;
+        for (int64_t task = from; task < to; task++) {
+            const int64_t column = task / job.parts * P::PANEL, part = task % job.parts;
+            job.compute(column, part, panel, sum, extra, unpacked);
+        }
+    }
+
+    LORALAB_INLINE void compute(int64_t column, int64_t part, typename P::B* panel, typename P::Sum* sums, float* extra,
+                                int64_t& unpacked) const {
+        const int64_t start = part * PART_ROWS, stop = smaller(start + PART_ROWS, rows), all = product.inner();
+        alignas(64) int32_t column_sums[P::PANEL] = {};
+        for (int64_t from = 0; from < all; from += inner) {
+            const int64_t to = smaller(from + inner, all), steps = parts_of(to - from, P::STEP);
+            if (unpacked != column || inner < all) {
+                P::unpack(product.weight, product.transposed, column, from, to, prepared.weight_scales, panel);
+                unpacked = column;
+            }
+            if constexpr (P::OFFSET != 0)  // of activations OFFSET too large, OFFSET times these is taken off again
+                P::template tile<1>(prepared.ones, 0, panel, steps, column_sums, from > 0);
+            const auto* a = prepared.a + from;
+            for (int64_t row = start; row < stop; row += P::ROWS)
+                tile(smaller(P::ROWS, stop - row), a + row * prepared.stride, panel, steps,
+                     sums + (row - start) * P::PANEL, from > 0);
+        }
+        pack_extra(column, extra);
+        for (int64_t row = start; row < stop; row += P::ROWS)
+            finish(row, smaller(P::ROWS, stop - row), column, sums + (row - start) * P::PANEL, column_sums, extra);
+    }
+
+    LORALAB_INLINE void tile(int64_t count, const typename P::A* a, const typename P::B* panel, int64_t steps,
+                             typename P::Sum* sums, bool add) const {
+        switch (count) {
+            case 1: return P::template tile<1>(a, prepared.stride, panel, steps, sums, add);
+            case 2: return P::template tile<2>(a, prepared.stride, panel, steps, sums, add);
+            case 3: return P::template tile<3>(a, prepared.stride, panel, steps, sums, add);
+            case 4: return P::template tile<4>(a, prepared.stride, panel, steps, sums, add);
+            case 5:
+                if constexpr (P::ROWS >= 5) return P::template tile<5>(a, prepared.stride, panel, steps, sums, add);
+            default:
+                if constexpr (P::ROWS >= 6) return P::template tile<6>(a, prepared.stride, panel, steps, sums, add);
+        }
+    }
+
+    // Rows of `right` for these columns → [extra][PANEL]
+    LORALAB_INLINE void pack_extra(int64_t column, float* packed) const {
+        const int64_t count = smaller(P::PANEL, product.columns() - column);
+        for (int64_t e = 0; e < prepared.extra; e++)
+            for (int64_t j = 0; j < P::PANEL; j++)
+                packed[e * P::PANEL + j] = j < count ? prepared.right[(column + j) * prepared.extra + e] : 0;
+    }
+
+    // Sums → y: scales, the product of low rank, the bias, one rounding.
+    LORALAB_INLINE void finish(int64_t row, int64_t count, int64_t column, const typename P::Sum* sums,
+                               const int32_t* column_sums, const float* extra) const {
+        alignas(64) float line[P::PANEL];
+        const int64_t width = smaller(P::PANEL, product.columns() - column);
+        for (int64_t i = 0; i < count; i++) {
+            if constexpr (P::QUANTISED) {
+                const float scale = prepared.scales[row + i];
+                for (int j = 0; j < P::PANEL; j++)
+                    line[j] = (float)(sums[i * P::PANEL + j] - P::OFFSET * column_sums[j]) * scale;
+                if (!product.transposed)
+                    for (int j = 0; j < width; j++) line[j] *= prepared.weight_scales[column + j];
+            } else {
+                for (int j = 0; j < P::PANEL; j++) line[j] = (float)sums[i * P::PANEL + j];
+            }
+            const float* left = prepared.left + (first + row + i) * prepared.extra;
+            for (int64_t e = 0; e < prepared.extra; e++)
+                for (int j = 0; j < P::PANEL; j++) line[j] += left[e] * extra[e * P::PANEL + j];
+            if (product.bias)
+                for (int j = 0; j < width; j++) line[j] += product.bias[column + j];
+            store(line, (first + row + i) * product.columns() + column, width);
+        }
+    }
+
+    LORALAB_INLINE void store(const float* line, int64_t at, int64_t width) const {
+        if (product.element == Element::float32) {
+            float* y = (float*)product.y + at;
+            for (int64_t j = 0; j < width; j++) y[j] = line[j];
+        } else {
+            bf16* y = (bf16*)product.y + at;
+            for (int64_t j = 0; j < width; j++) y[j] = to_bf16(line[j]);
+        }
+    }
+};
+
+template <class P>
+static void multiply_panels(const Product& product, ParallelFor parallel) {
+    const int64_t inner = product.inner(), panels = parts_of(product.columns(), P::PANEL);
+    const int64_t fitting = CHUNK_BYTES / ((inner + 1) * (int64_t)sizeof(typename P::A));
+    const int64_t chunk = larger(LEAST_CHUNK, smaller(fitting / PART_ROWS * PART_ROWS, MOST_CHUNK));
+    Prepared<P> prepared(product, parallel);
+    for (int64_t first = 0; first < product.rows; first += chunk) {
+        const int64_t rows = smaller(chunk, product.rows - first);
+        prepared.take(first, rows, parallel);
+        Job<P> job{product, prepared, first, rows, parts_of(rows, PART_ROWS), smaller(inner, INNER)};
+        parallel(panels * job.parts, 1, Job<P>::run, &job);
+    }
+}
+
+}  // namespace loralab
