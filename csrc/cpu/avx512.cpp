@@ -3,6 +3,7 @@
 #include "avx512_rows.h"
 #include "avx512_tile.h"
 #include "avx512_unpack.h"
+#include "decode.h"
 #include "product.h"
 
 namespace loralab {
@@ -87,9 +88,13 @@ void dequantize(const Weight& w, int64_t first, int64_t last, Element element, v
         }
 }
 
+void decode(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel) {
+    decode_token<Vector>(model, token, threads, parallel);
+}
+
 }  // namespace
 }  // namespace avx512
 
-extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize};
+extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize, avx512::decode};
 
 }  // namespace loralab

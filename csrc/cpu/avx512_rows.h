@@ -118,6 +118,19 @@ LORALAB_INLINE void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t j = 0; j < 16; j++) out[at + j] = x[at + 2 * j], out[at + 16 + j] = x[at + 2 * j + 1];
 }
 
+// Scales of four rows, [4][groups].
+LORALAB_INLINE void decode_scales(const Weight& w, int64_t row, float* scales) {
+    const int64_t groups = w.groups();
+    const float* of_rows = w.steps + row / SCALE_ROWS * 2;
+    for (int r = 0; r < ROWS_AT_ONCE; r++) {
+        const uint8_t* codes = w.scales + (row + r < w.out ? row + r : w.out - 1) * groups;
+        for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
+    }
+}
+
+// Whether vectors are laid out in bf16 for it: a product of pairs wants whole groups of 64.
+LORALAB_INLINE bool takes_bf16(const Weight& w) { return !w.is_int8() && w.group >= 64; }
+
 template <class X>
 struct RowsJob {
     const Product& product;
@@ -135,15 +148,6 @@ struct RowsJob {
             const int64_t row = block * ROWS_AT_ONCE;
             if (!w.is_int8()) decode_scales(w, row, scales);
             for (int64_t v = 0; v < job.product.rows; v += 4) job.compute(v, row, scales);
-        }
-    }
-
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        const int64_t groups = w.groups();
-        const float* of_rows = w.steps + row / SCALE_ROWS * 2;
-        for (int r = 0; r < ROWS_AT_ONCE; r++) {
-            const uint8_t* codes = w.scales + (row + r < w.out ? row + r : w.out - 1) * groups;
-            for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
         }
     }
 
@@ -200,8 +204,49 @@ static void multiply_laid_out(const Product& product, ParallelFor parallel) {
 }
 
 static void multiply_rows(const Product& product, ParallelFor parallel) {
-    const bool pairs = product.element == Element::bf16 && !product.weight.is_int8() && product.weight.group >= 64;
-    pairs ? multiply_laid_out<bf16>(product, parallel) : multiply_laid_out<float>(product, parallel);
+    takes_bf16(product.weight) && product.element == Element::bf16 ? multiply_laid_out<bf16>(product, parallel)
+                                                                   : multiply_laid_out<float>(product, parallel);
 }
+
+// One vector times rows of a weight, for whoever has threads and order of his own (decode.h).
+struct Vector {
+    // Of x laid out for `w`; two weights of the same layout can share it.
+    LORALAB_INLINE static int64_t padded(const Weight& w) {
+        return w.is_int8() ? (w.in + 63) / 64 * 64 : w.groups() * w.group;
+    }
+    LORALAB_INLINE static bool same_layout(const Weight& a, const Weight& b) {
+        return a.is_int8() == b.is_int8() && takes_bf16(a) == takes_bf16(b) && padded(a) == padded(b);
+    }
+    // x [padded], zero behind w.in → `out`, of 4 · padded bytes.
+    LORALAB_INLINE static void lay_out(const Weight& w, const float* x, void* out) {
+        const int64_t count = padded(w);
+        if (w.is_int8()) __builtin_memcpy(out, x, 4 * count);
+        else if (takes_bf16(w)) avx512::lay_out(x, count, (bf16*)out);
+        else avx512::lay_out(x, count, (float*)out);
+    }
+    // y [last − first] of rows [first, last); `first` is a multiple of ROWS_AT_ONCE. scratch: 4 · groups floats.
+    LORALAB_INLINE static void dot(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
+        if (takes_bf16(w)) rows<bf16>(w, (const bf16*)x, first, last, scratch, y);
+        else rows<float>(w, (const float*)x, first, last, scratch, y);
+    }
+
+   private:
+    template <class X>
+    LORALAB_INLINE static void rows(const Weight& w, const X* x, int64_t first, int64_t last, float* scratch, float* y) {
+        Tables tables;
+        if (!w.is_int8()) tables.fill(w);
+        for (int64_t row = first; row < last; row += ROWS_AT_ONCE) {
+            float four[ROWS_AT_ONCE];
+            if constexpr (sizeof(X) == 4) {
+                if (w.is_int8()) dot_int8_rows<1>(w, x, padded(w), row, four);
+            }
+            if (!w.is_int8()) {
+                decode_scales(w, row, scratch);
+                dot_rows<1>(w, tables, x, padded(w), row, scratch, four);
+            }
+            for (int64_t r = 0; r < ROWS_AT_ONCE && row + r < last; r++) y[row - first + r] = four[r];
+        }
+    }
+};
 
 }  // namespace loralab::avx512

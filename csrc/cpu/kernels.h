@@ -33,6 +33,43 @@ struct Product {
     int64_t columns() const { return transposed ? weight.in : weight.out; }
 };
 
+// A projection of a decoder: W, and where there are such a bias [out] and an adapter's A [rank, in] and B [out, rank].
+struct DecodeLinear {
+    Weight weight;
+    const float *bias, *a, *b;
+    int64_t rank;
+    float scale;
+};
+
+struct DecodeLayer {
+    const float *attention_norm, *mlp_norm;  // gains [hidden]
+    const float *query_norm, *key_norm;      // [head_dim], or null
+    DecodeLinear query, key, value, output, gate, up, down;
+    void *keys, *values;  // remembered: [capacity, kv_heads, head_dim]
+};
+
+enum class Activation : int { silu = 0, gelu_tanh = 1, relu = 2 };
+
+constexpr int64_t DECODE_RANK = 4096;  // of an adapter, at most
+
+// A plain decoder, quantised (see decode.h).
+struct DecodeModel {
+    const DecodeLayer* layer;
+    int64_t layers, hidden, heads, kv_heads, head_dim, rotary, widest;  // widest: of any vector between two products
+    float eps, attention_scale;
+    Activation activation;
+    Element cache;
+    const float* final_norm;
+    DecodeLinear head;
+};
+
+struct DecodeToken {
+    const float* x;           // [hidden], its embedding
+    const float *cos, *sin;   // [rotary / 2]
+    int64_t past;             // tokens remembered; this one becomes the next
+    float* logits;            // [vocab]
+};
+
 // The caller's threads: run(context, first, last) for parts of [0, count), `grain` items a part at least.
 using Run = void (*)(void* context, int64_t first, int64_t last);
 using ParallelFor = void (*)(int64_t count, int64_t grain, Run run, void* context);
@@ -43,6 +80,8 @@ struct Kernels {
     void (*multiply)(const Product& product, Path path, ParallelFor parallel);
     // rows [first, last) of the weight → dense, contiguous [last − first, in]
     void (*dequantize)(const Weight& weight, int64_t first, int64_t last, Element element, void* dense);
+    // one token through a decoder, by `threads` of the caller's threads at once
+    void (*decode)(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel);
 };
 
 extern const Kernels portable_kernels;
