@@ -154,15 +154,17 @@ Tensor dequantize(Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Mayb
 }  // namespace
 }  // namespace loralab
 
+#define PUBLIC __attribute__((visibility("default")))
+
 // Choose an instruction set by name, or the best for null. Its name, or null where it does not run or was not built.
-extern "C" const char* loralab_use(const char* wanted) {
+extern "C" PUBLIC const char* loralab_use(const char* wanted) {
     const loralab::Kernels* found = loralab::find_kernels(wanted);
     if (found) loralab::kernels = found;
     return found ? found->name : nullptr;
 }
 
 // Whether the chosen instruction set has a path, by its number in csrc/cpu/kernels.h.
-extern "C" int loralab_has(int path) { return loralab::chosen().has(loralab::Path(path)); }
+extern "C" PUBLIC int loralab_has(int path) { return loralab::chosen().has(loralab::Path(path)); }
 
 STABLE_TORCH_LIBRARY_IMPL(loralab, CPU, library) {
     library.impl("quant_matmul", TORCH_BOX(&loralab::quant_matmul));

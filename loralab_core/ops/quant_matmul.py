@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from loralab_core.ops.native.choice import choose
 from loralab_core.quant.tensor import Kind, QuantTensor
 
 Compute = Literal["w4a16", "w4a8"]
@@ -62,9 +63,14 @@ def quant_matmul(
     """x [rows, in] → [rows, out], or [rows, out] → [rows, in] where `transposed`; in x's dtype. No autograd.
 
     left [rows, extra], right [columns of y, extra] and bias [columns of y] are float32. compute: with activations as
-    they are, or rounded to 8 bits.
+    they are, or rounded to 8 bits. On the CPU the path that won here multiplies (loralab_core/ops/native).
     """
-    return reference(x, weight, transposed, left, right, bias)
+    path = choose(len(x), *weight.shape, transposed, compute, x.dtype) if x.device.type == "cpu" else None
+    if path is None:
+        return reference(x, weight, transposed, left, right, bias)
+    addend = (None if each is None else each.float().contiguous() for each in (left, right, bias))
+    y: Tensor = torch.ops.loralab.quant_matmul.default(x, *parts(weight), transposed, *addend, path)
+    return y
 
 
 def reference(

@@ -1,0 +1,1 @@
+"""Compiled kernels: building, loading, testing and choosing them. Without a compiler everything runs on PyTorch."""

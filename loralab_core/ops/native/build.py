@@ -1,0 +1,131 @@
+"""Compiling the kernels: once for this computer, by one process at a time, into a file that is whole or absent.
+
+`python -m loralab_core.ops.native` compiles them beside the package, as setting up does; what is compiled at
+first use lies in LORALAB_HOME's cache. torch's own builder waits for ever for one that was killed; the lock here is
+the kernel's, which frees it with its holder.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from loralab_core.errors import LoraLabError, explain_os_error, first_line
+from loralab_core.hardware.probe import find_torch
+from loralab_core.ops.native.sources import COMMON, Compiler, Unit, find_compiler, source_key
+from loralab_core.paths import cache_dir
+
+BESIDE = Path(__file__).parent / "built"
+PATIENCE_S = 900  # for one file
+Say = Callable[[str], None]
+
+
+def say_on_stderr(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def find_built() -> Path | None:
+    """What setting up or the wheel has compiled from these very sources."""
+    path = BESIDE / f"cpu-{source_key()}.so"
+    return path if path.exists() else None
+
+
+def built_here(say: Say = say_on_stderr) -> Path:
+    """The library in the cache, compiled now where it is not there. Raises LoraLabError with a reason in a sentence."""
+    compiler = require_compiler()
+    torch = find_torch()
+    key = repr((source_key(), compiler.version, torch.version if torch else None))
+    directory = cache_dir() / "kernels"
+    return build(directory / f"cpu-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so", compiler, say)
+
+
+def require_compiler() -> Compiler:
+    path, torch = find_compiler(), importlib.util.find_spec("torch")
+    if path is None:
+        raise LoraLabError("there is no C++ compiler")
+    if torch is None or torch.origin is None:
+        raise LoraLabError("torch is not installed")
+    return Compiler(path, Path(torch.origin).parent)
+
+
+def build(target: Path, compiler: Compiler, say: Say) -> Path:
+    """Compile `target` unless it is there; another process that is at it is waited for."""
+    if target.exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent, say):
+            if not target.exists():
+                _build(target, compiler, say)
+    except OSError as error:
+        raise LoraLabError(explain_os_error(error, f"write {target}")) from error
+    return target
+
+
+@contextmanager
+def _alone(directory: Path, say: Say) -> Iterator[None]:
+    with open(directory / ".lock", "wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is compiling the kernels; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(target: Path, compiler: Compiler, say: Say) -> None:
+    """With the lock in hand: what lies in a temporary directory here was left by a builder that was killed."""
+    for left in target.parent.glob("*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    say("compiling kernels for this computer, once; half a minute at most on most computers")
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as scratch:
+        made = _link(compiler, _compile(compiler, Path(scratch)), Path(scratch) / target.name)
+        os.replace(made, target)
+    say(f"the kernels are compiled ({time.monotonic() - began:.0f} s)")
+
+
+def _compile(compiler: Compiler, scratch: Path) -> list[Path]:
+    def one(unit: Unit) -> Path:
+        made = scratch / f"{unit.file.parent.name}-{unit.file.stem}.o"
+        _run([compiler.path, *COMMON, *unit.flags, "-c", str(unit.file), "-o", str(made)])
+        return made
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
+        return list(pool.map(one, compiler.units()))
+
+
+def _link(compiler: Compiler, objects: list[Path], made: Path) -> Path:
+    own = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    libraries = [f"-L{compiler.torch / 'lib'}", "-ltorch_cpu"]  # found by its name: torch has loaded it by then
+    _run([compiler.path, "-shared", *own, *map(str, objects), "-o", str(made), *libraries])
+    return made
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LoraLabError(f"{command[0]} does not work: {first_line(error)}") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise LoraLabError(f"{command[0]} failed: {next(iter(errors), f'status {done.returncode}')}")
+
+
+def build_beside(directory: Path = BESIDE, say: Say = say_on_stderr) -> Path:
+    """For setting up and for wheels; what older sources have left there is removed."""
+    made = build(directory / f"cpu-{source_key()}.so", require_compiler(), say)
+    for old in directory.glob("cpu-*.so"):
+        if old != made:
+            old.unlink(missing_ok=True)
+    return made
+

@@ -1,0 +1,60 @@
+"""The self-test: every path against the reference, on shapes that fill no tile. Takes some milliseconds."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from loralab_core.errors import first_line
+from loralab_core.ops.quant_matmul import parts, reference
+from loralab_core.quant import QuantTensor, quantize
+
+OUT, WIDTH, EXTRA = 53, 101, 5
+FEW, MANY = 3, 37
+# of the norm of the product: what a type rounds to, with room; a wrong sum is off by far more
+TOLERANCE = {"rows": 1e-5, "float32": 1e-5, "bf16": 0.01, "int8": 0.03}
+BF16 = 0.01  # of y, where x is bf16
+
+
+def failures(paths: Iterable[str]) -> dict[str, str]:
+    """What is wrong with each path that does not agree, by name."""
+    cases = list(_cases())
+    return {path: why for path in paths if (why := _failure(path, cases))}
+
+
+def _cases() -> Iterator[tuple[QuantTensor, int, bool, torch.dtype]]:
+    """Weight, rows of x, whether transposed, type of x: every weight both ways, the commonest in both types."""
+    dense = torch.randn(OUT, WIDTH, generator=torch.Generator().manual_seed(0))
+    nf4 = quantize(dense, "nf4", 32)
+    for transposed in (False, True):
+        yield nf4, MANY, transposed, torch.float32
+        yield nf4, FEW, transposed, torch.bfloat16
+        yield quantize(dense, "int4", 64, zero_points=True), FEW, transposed, torch.float32
+        yield quantize(dense, "int8"), MANY, transposed, torch.bfloat16
+
+
+def _failure(path: str, cases: list[tuple[QuantTensor, int, bool, torch.dtype]]) -> str:
+    worst = 0.0
+    for weight, rows, transposed, dtype in cases:
+        try:
+            error = _error(path, weight, rows, transposed, dtype)
+        except RuntimeError as raised:
+            return first_line(raised)
+        allowed = max(TOLERANCE[path], BF16 if dtype == torch.bfloat16 else 0)
+        worst = max(worst, error / allowed) if error == error else float("inf")
+    return f"it is off by {worst:.1f} times what rounding explains" if worst > 1 else ""
+
+
+def _error(path: str, weight: QuantTensor, rows: int, transposed: bool, dtype: torch.dtype) -> float:
+    """Of y, relative."""
+    inner, columns = (OUT, WIDTH) if transposed else (WIDTH, OUT)
+    x, left, right, bias = _normal((rows, inner), (rows, EXTRA), (columns, EXTRA), (columns,))
+    x = x.to(dtype)
+    y = torch.ops.loralab.quant_matmul(x, *parts(weight), transposed, left, right, bias, path)
+    expected = reference(x.float(), weight, transposed, left, right, bias)
+    return float((y.float() - expected).norm() / expected.norm())
+
+
+def _normal(*shapes: tuple[int, ...]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(shape, generator=generator) for shape in shapes]

@@ -1,0 +1,102 @@
+"""Which path multiplies: a table of what won here, looked up for every product.
+
+A product is classed by its direction, the size of its weight, x's type, the numeric class, and its rows in powers of
+two. The table is measured once and kept (`measure`); until then a fixed one holds, which the instruction set decides.
+A run records its table, and resuming uses the recorded one: another path would change the last digit.
+"""
+
+import os
+from collections.abc import Mapping
+
+import torch
+
+from loralab_core.ops.native.library import Native, native
+
+SIZES = {"small": 1 << 21, "large": 1 << 62}  # weights at most
+TYPES = {torch.float32: "float32", torch.bfloat16: "bf16"}
+BUCKETS = 11  # rows up to 1, 2, 4 … 1024, and more
+FEW = 4  # the bucket of 16 rows
+Class = tuple[str, str, str, str]  # numeric class, x's type, direction, size
+Table = dict[str, list[str]]  # by the class in words, a path for each bucket
+
+_paths: dict[tuple[str, torch.dtype, bool, bool], list[str]] | None = None
+
+
+def choose(rows: int, out: int, width: int, transposed: bool, compute: str, dtype: torch.dtype) -> str | None:
+    """The path for x [rows, …] and a weight [out, width]; None where the reference runs. Takes about a microsecond."""
+    table = _paths if _paths is not None else _read()
+    paths = table.get((compute, dtype, transposed, out * width <= SIZES["small"]))
+    return paths[min((rows - 1).bit_length(), BUCKETS - 1)] if paths and rows else None
+
+
+def use_table(table: Mapping[str, list[str]] | None) -> None:
+    """From here on in this process; None: what is measured or fixed. What the kernels do not have is left out."""
+    global _paths
+    _paths = None if table is None else _indexed(table, native())
+
+
+def table_in_use() -> Table:
+    """By class in words. Empty where the reference runs."""
+    table = _paths if _paths is not None else _read()
+    return {words(*key): list(paths) for key, paths in table.items()}
+
+
+def words(compute: str, dtype: torch.dtype, transposed: bool, small: bool) -> str:
+    direction, size = "dX" if transposed else "forward", "small" if small else "large"
+    return f"{compute} {TYPES[dtype]} {direction} {size}"
+
+
+def classes() -> dict[str, tuple[str, torch.dtype, bool, bool]]:
+    return {
+        words(*key): key
+        for compute in ("w4a16", "w4a8")
+        for dtype in TYPES
+        for transposed in (False, True)
+        for small in (True, False)
+        if (key := (compute, dtype, transposed, small))
+    }
+
+
+def candidates(active: Native, compute: str, dtype: torch.dtype) -> list[str]:
+    """Paths of one numeric class: all of them round x and the weight to no less than x's own type."""
+    if compute == "w4a8" and "int8" in active.paths:
+        return ["int8"]
+    own = ["rows", "float32"] if dtype == torch.float32 else ["rows", "float32", "bf16"]
+    torchs = ["gemm"] if dtype == torch.float32 else ["gemm", "gemm32"]
+    return [path for path in own if path in active.paths] + torchs
+
+
+def fixed(active: Native) -> Table:
+    """What holds until something is measured: the same on every computer of an instruction set."""
+    return {name: _fixed(active, compute, dtype) for name, (compute, dtype, _, _) in classes().items()}
+
+
+def _fixed(active: Native, compute: str, dtype: torch.dtype) -> list[str]:
+    able = candidates(active, compute, dtype)
+    if able == ["int8"]:
+        return able * BUCKETS
+    own = active.isa not in ("portable", "reference")
+    order = ("bf16", "float32", "gemm", "gemm32") if own and dtype == torch.bfloat16 else ("float32", "gemm")
+    many = next(path for path in order if path in able) if own else ("gemm" if dtype == torch.float32 else "gemm32")
+    few = "rows" if "rows" in able else many
+    return [few] * (FEW + 1) + [many] * (BUCKETS - FEW - 1)
+
+
+def _read() -> dict[tuple[str, torch.dtype, bool, bool], list[str]]:
+    from loralab_core.ops.native.measure import kept
+
+    global _paths
+    active = native()
+    _paths = {} if active.library is None else _indexed(kept(active) or fixed(active), active)
+    return _paths
+
+
+def _indexed(table: Mapping[str, list[str]], active: Native) -> dict[tuple[str, torch.dtype, bool, bool], list[str]]:
+    """A table, from whatever file, with LORALAB_PATH before it; paths that are not to be had are replaced."""
+    forced, indexed = os.environ.get("LORALAB_PATH"), {}
+    for name, key in classes().items():
+        able, spare = candidates(active, key[0], key[1]), _fixed(active, key[0], key[1])
+        wanted = [forced] * BUCKETS if forced else list(table.get(name, spare))
+        wanted += spare[len(wanted) :]
+        indexed[key] = [path if path in able else other for path, other in zip(wanted, spare, strict=False)]
+    return indexed

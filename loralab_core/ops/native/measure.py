@@ -1,0 +1,139 @@
+"""The measurement behind the table: every candidate on two sizes of weight, rows in powers of two. A few seconds.
+
+Weights take turns, so that few rows meet one that lies in memory and not in the cache, as in a model.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import torch
+from torch import Tensor
+
+from loralab_core.ops.native.choice import BUCKETS, Table, candidates, classes, fixed
+from loralab_core.ops.native.library import Native
+from loralab_core.ops.native.verdict import keep, place
+from loralab_core.ops.quant_matmul import parts
+from loralab_core.quant import QuantTensor, quantize
+
+BUDGET_S = 8.0  # in all; what is left then stays as it was fixed
+CLEARLY = 1.1  # times faster than the fixed path must be what replaces it: noise alone should change nothing
+SHAPES = {True: (1536, 576), False: (2048, 2048)}  # of the small and of the large class, [out, in]
+COLD = 64 << 20  # bytes of weights that take turns: more than a cache holds
+ROUNDS, SPELL_S = 3, 0.002  # the best of so many, each at least so long
+LONG_S = 0.02  # a call that takes so long is not repeated
+HOPELESS = 2.0  # a path that took this much longer than the best, with half the rows, is left out from there on
+DENSE = "dense"
+T = TypeVar("T")
+MEASURED = 9  # buckets: more rows take what 256 take
+
+
+class Measured(msgspec.Struct):
+    """What is kept: the table, and microseconds by class, bucket and path, for whoever wants to see why."""
+
+    table: Table
+    microseconds: dict[str, list[dict[str, float]]]
+
+
+def kept(active: Native) -> Table | None:
+    found = kept_measurement(active)
+    return found.table if found else None
+
+
+def kept_measurement(active: Native) -> Measured | None:
+    """None where nothing was measured for these kernels, processor and threads, or the file is damaged."""
+    try:
+        return msgspec.json.decode(_file(active).read_bytes(), type=Measured)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def measure(active: Native, dense: bool = False) -> Measured:
+    """Measured now, and kept for later processes. With `dense`, against dense products too, whatever time it takes."""
+    found = Measured(fixed(active), {})
+    end = float("inf") if dense else time.monotonic() + BUDGET_S
+    for small in (True, False):
+        weights = _weights(*SHAPES[small])
+        for name, (compute, dtype, transposed, size) in classes().items():
+            paths = candidates(active, compute, dtype)
+            if size == small and (dense or len(paths) > 1):
+                times = _class(paths, weights, transposed, dtype, dense, end)
+                found.microseconds[name] = times
+                found.table[name] = _winners(times, found.table[name])
+    keep(_file(active), msgspec.json.encode(found))
+    return found
+
+
+def _winners(times: list[dict[str, float]], fixed: list[str]) -> list[str]:
+    """Of every bucket; beyond the measured ones the last winner, where there is one."""
+    won = []
+    for usual, each in zip(fixed, times, strict=False):
+        best = min((path for path in each if path != DENSE), key=each.__getitem__)
+        won.append(usual if each.get(usual, float("inf")) < CLEARLY * each[best] else best)
+    return won + (won[-1:] * (BUCKETS - len(won)) if len(won) == MEASURED else fixed[len(won) :])
+
+
+def _file(active: Native) -> Path:
+    assert active.library is not None
+    return place(active.library, active.isa, f"{torch.get_num_threads()}-threads.json")
+
+
+def _weights(out: int, width: int) -> list[QuantTensor]:
+    weight = quantize(torch.randn(out, width, generator=torch.Generator().manual_seed(0)), "nf4")
+    return [replace(weight, codes=weight.codes.clone()) for _ in range(COLD // weight.nbytes)]
+
+
+def _class(
+    paths: list[str], weights: list[QuantTensor], transposed: bool, dtype: torch.dtype, dense: bool, end: float
+) -> list[dict[str, float]]:
+    """Microseconds of each path that was worth measuring, by bucket."""
+    matrix = weights[0].dequantize(dtype)
+    matrices = [matrix.clone() for _ in range(COLD // matrix.nbytes)] if dense else []
+    found: list[dict[str, float]] = []
+    while len(found) < MEASURED and time.monotonic() < end:
+        x = torch.randn(1 << len(found), matrix.shape[0 if transposed else 1]).to(dtype)
+        times = _paths(paths, x, weights, transposed, found[-1] if found else dict.fromkeys(paths, 0.0))
+        if dense:
+            times[DENSE] = _time(partial(_dense, x, transposed), matrices)
+        found.append(times)
+    return found
+
+
+def _paths(
+    paths: list[str], x: Tensor, weights: list[QuantTensor], transposed: bool, before: dict[str, float]
+) -> dict[str, float]:
+    """`before` is what they took with half the rows: the quickest goes first, the hopeless are left out."""
+    times: dict[str, float] = {}
+    for path in sorted((path for path in paths if path in before), key=before.__getitem__):
+        if not times or before[path] < HOPELESS * min(times.values()):
+            times[path] = _time(partial(_product, path, x, transposed), weights)
+    return times
+
+
+def _product(path: str, x: Tensor, transposed: bool, weight: QuantTensor) -> Tensor:
+    y: Tensor = torch.ops.loralab.quant_matmul.default(x, *parts(weight), transposed, None, None, None, path)
+    return y
+
+
+def _dense(x: Tensor, transposed: bool, matrix: Tensor) -> Tensor:
+    return x @ (matrix if transposed else matrix.t())
+
+
+def _time(work: Callable[[T], Tensor], turns: list[T]) -> float:
+    """Microseconds of one call, the best of some spells; a single slow call is a spell."""
+    best, turn = float("inf"), 0
+    for spell in range(ROUNDS + 1):  # the first is to wake up
+        calls, began, passed = 0, time.perf_counter(), 0.0
+        while passed < (SPELL_S if spell else 0.0) or not calls:
+            turn = (turn + 1) % len(turns)
+            work(turns[turn])
+            calls += 1
+            passed = time.perf_counter() - began
+        best = min(best, passed / calls)
+        if best > LONG_S:
+            break
+    return best * 1e6

@@ -1,0 +1,92 @@
+"""What the compiled kernels are made of: sources, instruction sets and their flags, and the compiler that is there."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2]  # loralab_core
+COMPILERS = ("c++", "g++", "clang++")
+ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.10: what is built serves later ones too
+COMMON = ("-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", ABI)
+
+# By machine and by the first word of a file's name; a macro LORALAB_<NAME> says that a set was compiled.
+INSTRUCTION_SETS = {
+    "x86_64": {
+        "avx2": ("-mavx2", "-mfma", "-mf16c"),
+        "avx512": (
+            *("-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+            *("-mavx512vbmi", "-mavx512vnni", "-mavx512bf16"),
+        ),
+    },
+    "aarch64": {"neon": ()},
+}
+
+
+def sources() -> Path:
+    """csrc/: inside the package of a wheel, beside it in a checkout."""
+    inside = PACKAGE / "csrc"
+    return inside if inside.is_dir() else PACKAGE.parent / "csrc"
+
+
+def machine() -> str:
+    found = platform.machine()
+    return {"arm64": "aarch64", "AMD64": "x86_64"}.get(found, found)
+
+
+def find_compiler() -> str | None:
+    """CXX where it is set, otherwise the first of the usual ones."""
+    return next((path for name in (os.environ.get("CXX"), *COMPILERS) if name and (path := shutil.which(name))), None)
+
+
+def source_key() -> str:
+    """Of everything that is compiled and how, whatever compiles it."""
+    digest = hashlib.sha256(repr((machine(), COMMON, INSTRUCTION_SETS)).encode())
+    files = sorted(path for path in sources().rglob("*") if path.suffix in (".h", ".cpp"))
+    for path in files:
+        digest.update(path.relative_to(sources()).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One file to compile."""
+
+    file: Path
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compiler:
+    path: str
+    torch: Path  # the directory of the package
+
+    @cached_property
+    def version(self) -> str:
+        return self._run("--version").stdout.partition("\n")[0]
+
+    def accepts(self, flags: tuple[str, ...]) -> bool:
+        return not flags or self._run(*flags, "-E", "-x", "c++", os.devnull).returncode == 0
+
+    def units(self) -> list[Unit]:
+        """Every file with its flags; instruction sets that this compiler does not know are left out."""
+        known = {name for each in INSTRUCTION_SETS.values() for name in each}
+        usable = {name: flags for name, flags in INSTRUCTION_SETS.get(machine(), {}).items() if self.accepts(flags)}
+        files = {file: _set_of(file) for file in sorted((sources() / "cpu").glob("*.cpp"))}
+        macros = tuple(f"-DLORALAB_{name.upper()}" for name in usable if name in files.values())
+        units = [
+            Unit(file, usable.get(name, macros)) for file, name in files.items() if name in usable or name not in known
+        ]
+        include = f"-I{self.torch / 'include'}"
+        return units + [Unit(file, (include,)) for file in sorted((sources() / "binding").glob("*.cpp"))]
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)
+
+
+def _set_of(file: Path) -> str:
+    return file.stem.partition("_")[0]
