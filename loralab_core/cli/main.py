@@ -28,6 +28,7 @@ COMMANDS = (
     "models",
     "presets",
     "hardware",
+    "kernels",
     "doctor",
 )
 INTERRUPTED = 130

@@ -5,8 +5,12 @@ from typing import Any
 import torch
 
 import loralab_core
+from loralab_core.ops.native import choice
+from loralab_core.ops.native.choice import Table
+from loralab_core.ops.native.library import native
 from loralab_core.runs.config import TrainConfig
 
+QUANTISED = ("nf4", "int4", "int8")  # bases whose products compiled kernels may take
 DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process asked for another number
 
 
@@ -17,7 +21,18 @@ def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
         torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def set_up_kernels(base: str, recorded: Table | None) -> None:
+    """For a quantised base: the paths of the run being resumed, or those that were measured here."""
+    if base in QUANTISED:
+        choice.settle(recorded)
+
+
+def paths_in_use(base: str) -> Table:
+    """Which kernel multiplies at which size; empty where none is compiled or needed."""
+    return choice.table_in_use() if base in QUANTISED else {}
+
+
+def environment(device: torch.device, base: str) -> dict[str, Any]:
     """Facts that may change the last digit of a result."""
     return {
         "loralab": loralab_core.__version__,
@@ -25,7 +40,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "kernels": "reference",
+        "kernels": str(native()) if base in QUANTISED else "reference",
     }
 
 

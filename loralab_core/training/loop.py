@@ -16,7 +16,7 @@ from loralab_core.runs.events import Event, EventLog, live, read
 from loralab_core.runs.owner import claim, release
 from loralab_core.text.errors import Cancelled
 from loralab_core.training.checkpoint import write_checkpoint, write_result
-from loralab_core.training.environment import set_up_arithmetic
+from loralab_core.training.environment import set_up_arithmetic, set_up_kernels
 from loralab_core.training.memory import reset_peak
 from loralab_core.training.peek import Row, last_batch
 from loralab_core.training.prepare import Prepared, prepare_run
@@ -114,6 +114,7 @@ class Training:
             config = as_started_from(config)
             check_opened(config, self.lm)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
+        set_up_kernels(self.lm.base, before.get("paths"))
         check_unchanged(config, before, self.lm.directory, self.run)
         prepared = yield from prepare_run(config, self.lm, lambda: self.stopping, before.get("prompts_as"))
         if not before:

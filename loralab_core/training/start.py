@@ -19,7 +19,7 @@ from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import Event
 from loralab_core.text.dataset import fingerprint_of
 from loralab_core.training.checkpoint import load_checkpoint
-from loralab_core.training.environment import differences, environment
+from loralab_core.training.environment import differences, environment, paths_in_use
 from loralab_core.training.prepare import Prepared
 from loralab_core.training.trainer import Trainer
 
@@ -98,7 +98,8 @@ def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> N
     run.prepare(
         {
             "config": config_to_dict(prepared.config),
-            "environment": environment(lm.device),
+            "environment": environment(lm.device, lm.base),
+            "paths": paths_in_use(lm.base),
             "corpus": prepared.corpus.format,
             "corpus_fingerprint": prepared.corpus.fingerprint,
             "model_fingerprint": fingerprint(lm.directory),
@@ -143,7 +144,10 @@ def continuation(
     """The events that say how this sitting differs from an undisturbed run: resumed, another machine, more steps."""
     if past:
         yield {"event": "resumed", "step": trainer.step}
-    was, now = before.get("environment", {}), environment(trainer.lm.device) | {"base": trainer.lm.base}
+    was, now = (
+        before.get("environment", {}),
+        environment(trainer.lm.device, trainer.lm.base) | {"base": trainer.lm.base},
+    )
     if before and (why := differences(was | {"base": before["config"]["base"]}, now)):
         yield {"event": "warning", "sentence": f"from here on not bit-identical to an undisturbed run, because {why}"}
     if extend_to is not None and extend_to != trainer.steps:

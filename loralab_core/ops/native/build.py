@@ -128,4 +128,3 @@ def build_beside(directory: Path = BESIDE, say: Say = say_on_stderr) -> Path:
         if old != made:
             old.unlink(missing_ok=True)
     return made
-

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 
 import torch
 
+from loralab_core.ops.native.build import Say, say_on_stderr
 from loralab_core.ops.native.library import Native, native
 
 SIZES = {"small": 1 << 21, "large": 1 << 62}  # weights at most
 TYPES = {torch.float32: "float32", torch.bfloat16: "bf16"}
 BUCKETS = 11  # rows up to 1, 2, 4 … 1024, and more
-FEW = 4  # the bucket of 16 rows
-Class = tuple[str, str, str, str]  # numeric class, x's type, direction, size
+SLOW = ("reference", "portable")  # PyTorch's own products are the better ones as soon as there are some rows
+FEW = 3  # the bucket of 8 rows
+Class = tuple[str, torch.dtype, bool, bool]  # numeric class, x's type, transposed, small
 Table = dict[str, list[str]]  # by the class in words, a path for each bucket
 
-_paths: dict[tuple[str, torch.dtype, bool, bool], list[str]] | None = None
+_paths: dict[Class, list[str]] | None = None
 
 
 def choose(rows: int, out: int, width: int, transposed: bool, compute: str, dtype: torch.dtype) -> str | None:
@@ -35,6 +37,17 @@ def use_table(table: Mapping[str, list[str]] | None) -> None:
     _paths = None if table is None else _indexed(table, native())
 
 
+def settle(recorded: Mapping[str, list[str]] | None, say: Say = say_on_stderr) -> None:
+    """Before a run: its recorded table, or the measured one, measured now if it never was (LORALAB_MEASURE=0: not)."""
+    from loralab_core.ops.native.measure import kept, measure
+
+    active = native(say)
+    if not recorded and active.isa not in SLOW and os.environ.get("LORALAB_MEASURE") != "0" and not kept(active):
+        say("measuring which kernel is the fastest at which size, once; ten seconds at most")
+        measure(active)
+    use_table(recorded or None)
+
+
 def table_in_use() -> Table:
     """By class in words. Empty where the reference runs."""
     table = _paths if _paths is not None else _read()
@@ -46,7 +59,7 @@ def words(compute: str, dtype: torch.dtype, transposed: bool, small: bool) -> st
     return f"{compute} {TYPES[dtype]} {direction} {size}"
 
 
-def classes() -> dict[str, tuple[str, torch.dtype, bool, bool]]:
+def classes() -> dict[str, Class]:
     return {
         words(*key): key
         for compute in ("w4a16", "w4a8")
@@ -57,32 +70,35 @@ def classes() -> dict[str, tuple[str, torch.dtype, bool, bool]]:
     }
 
 
-def candidates(active: Native, compute: str, dtype: torch.dtype) -> list[str]:
-    """Paths of one numeric class: all of them round x and the weight to no less than x's own type."""
+def candidates(active: Native, compute: str, dtype: torch.dtype, transposed: bool) -> list[str]:
+    """Paths of one numeric class: all of them round x and the weight to no less than x's own type.
+
+    By rows there is nothing to gain where the weight is transposed: its codes follow one another along y.
+    """
     if compute == "w4a8" and "int8" in active.paths:
         return ["int8"]
     own = ["rows", "float32"] if dtype == torch.float32 else ["rows", "float32", "bf16"]
     torchs = ["gemm"] if dtype == torch.float32 else ["gemm", "gemm32"]
-    return [path for path in own if path in active.paths] + torchs
+    return [path for path in own[transposed:] if path in active.paths] + torchs
 
 
 def fixed(active: Native) -> Table:
     """What holds until something is measured: the same on every computer of an instruction set."""
-    return {name: _fixed(active, compute, dtype) for name, (compute, dtype, _, _) in classes().items()}
+    return {name: _fixed(active, *key[:3]) for name, key in classes().items()}
 
 
-def _fixed(active: Native, compute: str, dtype: torch.dtype) -> list[str]:
-    able = candidates(active, compute, dtype)
+def _fixed(active: Native, compute: str, dtype: torch.dtype, transposed: bool) -> list[str]:
+    able = candidates(active, compute, dtype, transposed)
     if able == ["int8"]:
         return able * BUCKETS
-    own = active.isa not in ("portable", "reference")
+    own = active.isa not in SLOW
     order = ("bf16", "float32", "gemm", "gemm32") if own and dtype == torch.bfloat16 else ("float32", "gemm")
     many = next(path for path in order if path in able) if own else ("gemm" if dtype == torch.float32 else "gemm32")
     few = "rows" if "rows" in able else many
     return [few] * (FEW + 1) + [many] * (BUCKETS - FEW - 1)
 
 
-def _read() -> dict[tuple[str, torch.dtype, bool, bool], list[str]]:
+def _read() -> dict[Class, list[str]]:
     from loralab_core.ops.native.measure import kept
 
     global _paths
@@ -91,11 +107,11 @@ def _read() -> dict[tuple[str, torch.dtype, bool, bool], list[str]]:
     return _paths
 
 
-def _indexed(table: Mapping[str, list[str]], active: Native) -> dict[tuple[str, torch.dtype, bool, bool], list[str]]:
+def _indexed(table: Mapping[str, list[str]], active: Native) -> dict[Class, list[str]]:
     """A table, from whatever file, with LORALAB_PATH before it; paths that are not to be had are replaced."""
-    forced, indexed = os.environ.get("LORALAB_PATH"), {}
+    forced, indexed = os.environ.get("LORALAB_PATH"), dict[Class, list[str]]()
     for name, key in classes().items():
-        able, spare = candidates(active, key[0], key[1]), _fixed(active, key[0], key[1])
+        able, spare = candidates(active, *key[:3]), _fixed(active, *key[:3])
         wanted = [forced] * BUCKETS if forced else list(table.get(name, spare))
         wanted += spare[len(wanted) :]
         indexed[key] = [path if path in able else other for path, other in zip(wanted, spare, strict=False)]

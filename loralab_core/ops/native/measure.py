@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,8 +26,8 @@ CLEARLY = 1.1  # times faster than the fixed path must be what replaces it: nois
 SHAPES = {True: (1536, 576), False: (2048, 2048)}  # of the small and of the large class, [out, in]
 COLD = 64 << 20  # bytes of weights that take turns: more than a cache holds
 ROUNDS, SPELL_S = 3, 0.002  # the best of so many, each at least so long
-LONG_S = 0.02  # a call that takes so long is not repeated
-HOPELESS = 2.0  # a path that took this much longer than the best, with half the rows, is left out from there on
+LONG_US = 20_000  # a call that takes so long is not repeated
+HOPELESS = 2.0  # a path that took so much longer with fewer rows than the best does now is not measured
 DENSE = "dense"
 T = TypeVar("T")
 MEASURED = 9  # buckets: more rows take what 256 take
@@ -59,7 +60,7 @@ def measure(active: Native, dense: bool = False) -> Measured:
     for small in (True, False):
         weights = _weights(*SHAPES[small])
         for name, (compute, dtype, transposed, size) in classes().items():
-            paths = candidates(active, compute, dtype)
+            paths = candidates(active, compute, dtype, transposed)
             if size == small and (dense or len(paths) > 1):
                 times = _class(paths, weights, transposed, dtype, dense, end)
                 found.microseconds[name] = times
@@ -94,24 +95,48 @@ def _class(
     matrix = weights[0].dequantize(dtype)
     matrices = [matrix.clone() for _ in range(COLD // matrix.nbytes)] if dense else []
     found: list[dict[str, float]] = []
+    least = dict.fromkeys(paths, 0.0)
     while len(found) < MEASURED and time.monotonic() < end:
         x = torch.randn(1 << len(found), matrix.shape[0 if transposed else 1]).to(dtype)
-        times = _paths(paths, x, weights, transposed, found[-1] if found else dict.fromkeys(paths, 0.0))
+        works = {path: _turns(partial(_product, path, x, transposed), weights) for path in paths}
+        times = _race(works, least)
         if dense:
-            times[DENSE] = _time(partial(_dense, x, transposed), matrices)
+            times[DENSE] = _race({DENSE: _turns(partial(_dense, x, transposed), matrices)}, {DENSE: 0.0})[DENSE]
         found.append(times)
+        least |= times
     return found
 
 
-def _paths(
-    paths: list[str], x: Tensor, weights: list[QuantTensor], transposed: bool, before: dict[str, float]
-) -> dict[str, float]:
-    """`before` is what they took with half the rows: the quickest goes first, the hopeless are left out."""
+def _turns(work: Callable[[T], Tensor], of: list[T]) -> Callable[[], Tensor]:
+    """`work` on another of these each time."""
+    turns = cycle(of)
+    return lambda: work(next(turns))
+
+
+def _race(works: dict[str, Callable[[], Tensor]], least: dict[str, float]) -> dict[str, float]:
+    """Microseconds of one call of each, the best of some spells, taken in turns.
+
+    `least` is what each took with fewer rows: who is hopelessly behind with that does not start.
+    """
     times: dict[str, float] = {}
-    for path in sorted((path for path in paths if path in before), key=before.__getitem__):
-        if not times or before[path] < HOPELESS * min(times.values()):
-            times[path] = _time(partial(_product, path, x, transposed), weights)
+    for path in sorted(works, key=least.__getitem__):
+        if not times or least[path] < HOPELESS * min(times.values()):
+            works[path]()  # wakes up
+            times[path] = _spell(works[path], 0.0)
+    for _ in range(ROUNDS):
+        for path in times:
+            if times[path] < LONG_US:
+                times[path] = min(times[path], _spell(works[path], SPELL_S))
     return times
+
+
+def _spell(work: Callable[[], Tensor], seconds: float) -> float:
+    calls, began, passed = 0, time.perf_counter(), 0.0
+    while passed < seconds or not calls:
+        work()
+        calls += 1
+        passed = time.perf_counter() - began
+    return passed / calls * 1e6
 
 
 def _product(path: str, x: Tensor, transposed: bool, weight: QuantTensor) -> Tensor:
@@ -121,19 +146,3 @@ def _product(path: str, x: Tensor, transposed: bool, weight: QuantTensor) -> Ten
 
 def _dense(x: Tensor, transposed: bool, matrix: Tensor) -> Tensor:
     return x @ (matrix if transposed else matrix.t())
-
-
-def _time(work: Callable[[T], Tensor], turns: list[T]) -> float:
-    """Microseconds of one call, the best of some spells; a single slow call is a spell."""
-    best, turn = float("inf"), 0
-    for spell in range(ROUNDS + 1):  # the first is to wake up
-        calls, began, passed = 0, time.perf_counter(), 0.0
-        while passed < (SPELL_S if spell else 0.0) or not calls:
-            turn = (turn + 1) % len(turns)
-            work(turns[turn])
-            calls += 1
-            passed = time.perf_counter() - began
-        best = min(best, passed / calls)
-        if best > LONG_S:
-            break
-    return best * 1e6

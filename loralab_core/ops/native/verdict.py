@@ -65,4 +65,3 @@ def main(library: str, isa: str, threads: str) -> None:
     torch.set_num_threads(int(threads))
     open_library(Path(library), isa)
     check.failures(available(Path(library)))
-
