@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +15,19 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("LORALAB_MEASURE", "0")  # the fixed table of kernels: the same on every computer
 
 # Under nohup the tests' own processes would inherit its deafness, and none could be hung up on.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT.parent / "shared" / "fixtures"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Kernels are compiled once, beside the package, and not again in the empty home of every test."""
+    if not hasattr(session.config, "workerinput"):
+        subprocess.run([sys.executable, "-m", "loralab_core.ops.native"], cwd=ROOT, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def install(project, script, lock):
         return 1
     project.write_stamp("run")
     progress.say("done")
+    packages.build_kernels(project)  # nobody waits for this: who needs them earlier waits for this very process
     return 0
 
 

@@ -41,6 +41,7 @@ def install_test(project):
     if not project.has("test"):
         project.write_pins(environment.prepare(project))
         packages.install_all(project, "[test]")
+        packages.build_kernels(project)
         project.write_stamp("test")
         if os.path.exists(project.progress):
             os.remove(project.progress)  # an engine that failed to install before is there now

@@ -44,6 +44,11 @@ def install_screen(project):
     pip(project, "--no-build-isolation", "--no-deps", "--editable", project.root)
 
 
+def build_kernels(project):
+    """Compiled ahead where there is a compiler, half a minute; without them everything runs on PyTorch."""
+    subprocess.run([project.python, "-m", "loralab_core.ops.native"], cwd=project.root)
+
+
 def install_all(project, extra):
     pip(project, "setuptools")
     pip(project, "--no-build-isolation", "--editable", project.root + extra)

@@ -69,7 +69,7 @@ def _none(why: str) -> Native:
 
 def open_library(path: Path, wanted: str | None = None) -> str:
     """Register the library's operators; the instruction set it uses. LoraLabError where `wanted` does not run here."""
-    torch.ops.load_library(path)
+    torch.ops.load_library(path)  # type: ignore[no-untyped-call]
     isa = use(path, wanted)
     if isa is None:
         raise LoraLabError(f"LORALAB_ISA={wanted} does not run on this computer, or was not compiled")

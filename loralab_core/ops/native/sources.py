@@ -15,7 +15,7 @@ ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.
 COMMON = ("-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", ABI)
 
 # By machine and by the first word of a file's name; a macro LORALAB_<NAME> says that a set was compiled.
-INSTRUCTION_SETS = {
+INSTRUCTION_SETS: dict[str, dict[str, tuple[str, ...]]] = {
     "x86_64": {
         "avx2": ("-mavx2", "-mfma", "-mf16c"),
         "avx512": (
