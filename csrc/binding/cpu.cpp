@@ -2,35 +2,18 @@
 //
 // Schemas are defined in Python (loralab_core/ops), so that the operators exist without a compiler. Threads are torch's:
 // at::parallel_for gives each a fixed, contiguous part, so that sums do not depend on the moment.
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 
-#include "checks.h"
+#include "library.h"
 
 namespace loralab {
+
+const Kernels* kernels = nullptr;
+
 namespace {
 
 constexpr int64_t SLAB = 1 << 19;      // weights unpacked at a time for torch's GEMM: 1 MiB of bf16 stays in the cache
 constexpr int64_t UNPACKED = 1 << 14;  // weights that are worth a thread
-
-const Kernels* kernels = nullptr;
-
-const Kernels& chosen() {
-    if (!kernels) kernels = find_kernels(nullptr);
-    return *kernels;
-}
-
-void parallel(int64_t count, int64_t grain, Run run, void* context) {
-    torch::stable::parallel_for(0, count, grain, [=](int64_t first, int64_t last) { run(context, first, last); });
-}
-
-Tensor empty(int64_t rows, int64_t columns, int32_t dtype) {
-    int64_t sizes[] = {rows, columns}, strides[] = {columns > 1 ? columns : 1, 1};
-    AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(
-        aoti_torch_empty_strided(2, sizes, strides, dtype, aoti_torch_device_type_cpu(), 0, &made));
-    return Tensor(made);
-}
 
 // A view of [rows, columns], `offset` elements into a tensor.
 Tensor view(const Tensor& tensor, int64_t rows, int64_t columns, int64_t row_stride, int64_t stride, int64_t offset) {
@@ -103,13 +86,6 @@ Path path_of(const std::string& name) {
             return Path(i);
         }
     refuse("path must be rows, float32, bf16, int8, gemm or gemm32, not ", name);
-}
-
-Element element_of(const Tensor& x) {
-    int32_t dtype = dtype_of(x);
-    if (dtype == aoti_torch_dtype_bfloat16()) return Element::bf16;
-    if (dtype != aoti_torch_dtype_float32()) refuse("x must be float32 or bfloat16, not ", dtype_name(dtype));
-    return Element::float32;
 }
 
 Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width,

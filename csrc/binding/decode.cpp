@@ -2,6 +2,7 @@
 //
 // A decoder is a thousand tensors, too many to hand over for every token: `decode_prepare` checks them once, keeps them
 // alive and gives a number for them, which `decode` takes. `loralab_release` lets them go.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -154,6 +155,9 @@ Tensor decode(Tensor x, Tensor cos, Tensor sin, int64_t number, int64_t past) {
 
 }  // namespace
 }  // namespace loralab
+
+// Whether the kernels in use decode at all.
+extern "C" __attribute__((visibility("default"))) int loralab_decodes() { return loralab::chosen().decode != nullptr; }
 
 // Let a prepared decoder go.
 extern "C" __attribute__((visibility("default"))) void loralab_release(int64_t number) {

@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2]  # loralab_core
 COMPILERS = ("c++", "g++", "clang++")
 ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.10: what is built serves later ones too
-COMMON = ("-O3", "-std=c++17", "-fPIC", "-fvisibility=hidden", ABI)
+COMMON = ("-O3", "-std=c++17", "-fopenmp-simd", "-fPIC", "-fvisibility=hidden", ABI)
 
 # By machine and by the first word of a file's name; a macro LORALAB_<NAME> says that a set was compiled.
 INSTRUCTION_SETS: dict[str, dict[str, tuple[str, ...]]] = {

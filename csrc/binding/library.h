@@ -1,0 +1,35 @@
+// What every operator of the library uses: the kernels in use, torch's threads, fresh tensors.
+#pragma once
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+
+#include "checks.h"
+
+namespace loralab {
+
+extern const Kernels* kernels;  // those in use
+
+inline const Kernels& chosen() {
+    if (!kernels) kernels = find_kernels(nullptr);
+    return *kernels;
+}
+
+inline void parallel(int64_t count, int64_t grain, Run run, void* context) {
+    torch::stable::parallel_for(0, count, grain, [=](int64_t first, int64_t last) { run(context, first, last); });
+}
+
+inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype) {
+    int64_t sizes[] = {rows, columns}, strides[] = {columns > 1 ? columns : 1, 1};
+    AtenTensorHandle made;
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        aoti_torch_empty_strided(2, sizes, strides, dtype, aoti_torch_device_type_cpu(), 0, &made));
+    return Tensor(made);
+}
+
+inline Element element_of(const Tensor& x) {
+    int32_t dtype = dtype_of(x);
+    if (dtype == aoti_torch_dtype_bfloat16()) return Element::bf16;
+    if (dtype != aoti_torch_dtype_float32()) refuse("x must be float32 or bfloat16, not ", dtype_name(dtype));
+    return Element::float32;
+}
+
+}  // namespace loralab
