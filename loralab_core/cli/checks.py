@@ -31,9 +31,8 @@ def check_corpus(corpus: str) -> None:
 
 def resolve_place(config: TrainConfig, parameters: int) -> TrainConfig:
     """`config` with its device and number format decided. `parameters`: the model's count. BadInput if not possible."""
-    from loralab_core.hardware.devices import check_compute, resolve_base, resolve_device
+    from loralab_core.hardware.devices import resolve_base, resolve_device
 
-    check_compute(config.compute)
     device = resolve_device(config.device)
     return msgspec.structs.replace(config, device=device, base=resolve_base(config.base, device, parameters))
 

@@ -9,7 +9,6 @@ from loralab_core.hardware.probe import Gpu, find_cpu, find_gpus, find_torch, is
 BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 BF16_CAPABILITY = (8, 0)
 WORTH_BF16 = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
-LATER = ("nf4", "int4", "int8")
 
 
 def resolve_device(asked: str = "auto") -> str:
@@ -57,13 +56,10 @@ def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
 
 
 def resolve_base(asked: str, device: str, parameters: int) -> str:
-    """ "fp32" or "bf16". `device` is a resolved one, `parameters` the model's count.
+    """The base as asked, "fp32" or "bf16" for "auto". `device` is a resolved one, `parameters` the model's count.
 
     `auto` is bf16 where the device multiplies bf16 in hardware and the model is big enough to gain from it.
-    BadInput for the 4-bit and 8-bit formats, which have no kernels yet.
     """
-    if asked in LATER:
-        raise BadInput(f"--base {asked} comes with the 4-bit kernels; use --base bf16 for now")
     if asked != "auto":
         return asked
     return auto_base(parameters, computes_bf16(device))
@@ -72,12 +68,6 @@ def resolve_base(asked: str, device: str, parameters: int) -> str:
 def auto_base(parameters: int, bf16: bool) -> str:
     """`bf16`: whether the device computes in it."""
     return "bf16" if bf16 and parameters >= WORTH_BF16 else "fp32"
-
-
-def check_compute(asked: str) -> None:
-    """BadInput for a numeric class that has no kernels yet."""
-    if asked not in ("auto", "w4a16"):
-        raise BadInput(f"--compute {asked} comes with the 4-bit kernels; leave it at auto for now")
 
 
 def computes_bf16(device: str) -> bool:

@@ -19,7 +19,7 @@ def room_bytes(device: torch.device) -> int:
 
 def rows_bytes(model: Decoder, rows: int, longest: int, new_tokens: int) -> int:
     """Bytes that `rows` answers take side by side: what is remembered, and the reading of the longest prompt."""
-    config, size = model.config, model.embedding.weight.element_size()
+    config, size = model.config, model.dtype.itemsize
     remembered = 2 * config.layers * config.kv_size * (longest + min(new_tokens, config.context)) * size
     states = STATES * longest * (config.hidden_size + config.query_size + config.kv_size + config.intermediate_size)
     seen = longest * longest * (1 + size)  # who sees whom, and the scores' bias that is made of it

@@ -85,7 +85,10 @@ class LoadedModel:
 
 
 def load(model: str | Path, base: str = "auto", device: str = "auto", progress: Progress | None = None) -> LoadedModel:
-    """Open a model directory, a GGUF file or a Hub id. `base`: auto, fp32 or bf16. Raises BadInput where it cannot."""
+    """Open a model directory, a GGUF file or a Hub id. `base`: auto, fp32, bf16, nf4, int4 or int8.
+
+    Raises BadInput where it cannot.
+    """
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = torch.device(resolve_device(device))

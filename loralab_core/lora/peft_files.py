@@ -15,8 +15,8 @@ from loralab_core.lora.peft_experts import as_peft_has_it, as_we_have_it, wrappe
 from loralab_core.lora.peft_settings import CONFIG, patterned, read_settings
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.parts import Linear
-from loralab_core.models.safetensors_file import read_tensors
 from loralab_core.ops import Lora
+from loralab_core.safetensors_file import read_tensors
 
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."

@@ -4,7 +4,7 @@ Notable:
 - Token ids or input embeddings go in; `hidden` gives the last layer's normed states, `logits` applies the head.
 - Linear carries an optional `lora` record; whoever owns adapters sets that pointer, the model does not know them.
 - Turns of the ropes and attention plans are computed once a call, one for each distinct window, for all layers.
-- dtypes are explicit: activations have the weights' dtype, norms and softmax work in float32.
+- dtypes are explicit: activations have the norms' dtype, as dense weights do; norms and softmax work in float32.
 """
 
 import math
@@ -20,6 +20,7 @@ from loralab_core.models.mlp import MLP, Mixture
 from loralab_core.models.parts import Embedding, Linear, Norm
 from loralab_core.models.rope import RotaryTable, Turn
 from loralab_core.ops import AttentionPlan, attention, rotary, soft_cap
+from loralab_core.quant import QuantTensor
 
 Plans = Mapping[int | None, AttentionPlan]  # by window
 
@@ -134,15 +135,19 @@ class Decoder(nn.Module):
 
     def tie_head(self) -> None:
         """Let the head be the embedding, as the checkpoint has it. Again after the parameters got new memory."""
-        self.head.register_parameter("weight", self.embedding.get_parameter("weight"))
+        if isinstance(self.embedding.weight, QuantTensor):
+            self.head.hold(self.embedding.weight)
+        else:
+            self.head.register_parameter("weight", self.embedding.weight)
 
     @property
     def device(self) -> torch.device:
-        return self.embedding.weight.device
+        return self.final_norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embedding.weight.dtype
+        """Of activations. Norms are never quantised, so they have it."""
+        return self.final_norm.weight.dtype
 
     def forward(self, ids: Tensor, **how: object) -> Tensor:
         return self.logits(self.hidden(ids, **how))  # type: ignore[arg-type]
@@ -160,7 +165,7 @@ class Decoder(nn.Module):
 
         positions [batch or 1, time] and plans default to one document a row, continuing the cache where there is one.
         """
-        x = self.embedding(ids) if embeddings is None else embeddings
+        x = self.embedding(ids).to(self.dtype) if embeddings is None else embeddings
         past, time = (cache.length if cache else 0), x.shape[1]
         if positions is None:
             positions = torch.arange(past, past + time, device=x.device)[None]

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from loralab_core.architecture.config import DecoderConfig
-from loralab_core.models.decoder import Decoder
 
 NAMES = {  # our module path → GGUF's, in every architecture
     "embedding": "token_embd",
@@ -42,16 +41,12 @@ class Place(NamedTuple):
     offset: float = 0.0
 
 
-def gguf_places(model: Decoder) -> dict[str, Place]:
-    """GGUF tensor name → its place in our parameters. A tied head is filled through the embedding."""
-    found: dict[str, Place] = {}
-    for path, parameter in model.named_parameters(remove_duplicate=True):
-        module, _, leaf = path.rpartition(".")
-        if parameter.dim() == 3:
-            found |= _experts(module, parameter.data)
-        else:
-            found[f"{gguf_name(module)}.{leaf}"] = _place(model.config, module, parameter.data)
-    return found
+def stored_in_gguf(config: DecoderConfig, path: str, weight: Tensor, first: int = 0) -> dict[str, Place]:
+    """GGUF tensor name → its place in our parameter `path`. Experts are always all of a layer."""
+    module, _, leaf = path.rpartition(".")
+    if weight.dim() == 3:
+        return _experts(module, weight)
+    return {f"{gguf_name(module)}.{leaf}": _place(config, module, weight)}
 
 
 def gguf_name(module: str) -> str:

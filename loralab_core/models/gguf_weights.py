@@ -13,27 +13,29 @@ from torch import Tensor
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import GGUFFile, TensorInfo, read_gguf
 from loralab_core.models.decoder import Decoder
-from loralab_core.models.gguf_places import NO_WEIGHTS, Place, gguf_places
+from loralab_core.models.gguf_places import NO_WEIGHTS, Place, stored_in_gguf
+from loralab_core.models.incoming import Named, Recipe, weights
 
 BLOCKS = 1 << 10  # of 32 elements, dequantised at once: the most that torch does without waiting for other threads
 
 
-def copy_gguf(model: Decoder, path: Path) -> Iterator[int]:
+def copy_gguf(model: Decoder, path: Path, recipe: Recipe | None = None) -> Iterator[int]:
     """Fill a model of the file's own config; yields the bytes of each tensor. Raises BadInput."""
     found = read_gguf(path)
-    wanted = gguf_places(model)
+    wanted = weights(model, stored_in_gguf, recipe, one_by_one=False)
     _check(found, wanted)
     try:
         with open(path, "rb") as file:
             for info in found.tensors.values():
                 if info.name not in NO_WEIGHTS:
-                    _copy(file, info, wanted[info.name])
+                    with wanted[info.name].opened(torch.float32, f"{path}: {info.name}") as place:
+                        _copy(file, info, place)
                 yield info.size
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
 
 
-def _check(file: GGUFFile, wanted: dict[str, Place]) -> None:
+def _check(file: GGUFFile, wanted: dict[str, Named[Place]]) -> None:
     """Nothing is left out, in the model or in the file: a part that is not known must not be passed over."""
     if missing := sorted(wanted.keys() - file.tensors.keys()):
         raise BadInput(f"{file.path} lacks {len(missing)} tensors, for instance {missing[0]}; download it again")
@@ -41,10 +43,10 @@ def _check(file: GGUFFile, wanted: dict[str, Place]) -> None:
         raise BadInput(
             f"{file.path}: {left[0]} is a part this decoder does not have; use the model's directory with config.json"
         )
-    for name, place in wanted.items():
-        if (shape := file.tensors[name].shape) != place.shape:
+    for name, weight in wanted.items():
+        if (shape := file.tensors[name].shape) != weight.shape:
             raise BadInput(
-                f"{file.path}: {name} has shape {list(shape)} but the metadata asks for {list(place.shape)}; "
+                f"{file.path}: {name} has shape {list(shape)} but the metadata asks for {list(weight.shape)}; "
                 f"download it again"
             )
 

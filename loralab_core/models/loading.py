@@ -6,23 +6,26 @@ is ever unpickled.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import read_config, read_raw_config
 from loralab_core.architecture.quantised import Quantised, quantised
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf
+from loralab_core.hardware.devices import auto_base, computes_bf16
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
-from loralab_core.models.naming import checkpoint_tensors
-from loralab_core.models.safetensors_file import StoredTensor, read_tensors, stored_tensors
+from loralab_core.models.incoming import Recipe, weights
+from loralab_core.models.naming import stored_as
 from loralab_core.models.stored_names import as_stored, check_tied
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
+from loralab_core.safetensors_file import StoredTensor, read_tensors, stored_tensors
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
@@ -32,46 +35,62 @@ DENSE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # a bare 
 
 
 def load_decoder(source: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
-    """A frozen Decoder in `base` precision ("fp32" or "bf16") on `device`. `source`: a model directory or GGUF file.
+    """A frozen Decoder on `device`. `source`: a model directory or GGUF file.
 
-    Raises BadInput for a missing shard, a damaged file, and weights that do not match config.json.
+    base: "fp32", "bf16", or quantised "nf4", "int4", "int8", where embedding and head are INT8 and what stays dense
+    is in the precision that the device computes in. Raises BadInput for a missing shard, a damaged file, and weights
+    that do not match config.json.
     """
     config = read_config(source)
     with torch.device("meta"):
         model = Decoder(config)
-    _place(model, DTYPES[base], device)
-    if config.tied_head:
-        model.tie_head()  # each was given its own memory
-    fill_decoder(model, source, progress)
+    if base in DTYPES:
+        place(model, DTYPES[base], device)
+        fill_decoder(model, source, progress)
+    else:
+        dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
+        recipe = Recipe(base)  # type: ignore[arg-type]
+        place(model, dtype, device, recipe)
+        fill_decoder(model, source, progress, recipe)
     return model.eval()
 
 
-def _place(model: Decoder, dtype: torch.dtype, device: torch.device) -> None:
-    """Give every parameter memory. Module.to_empty does the same and imports torch's symbolic shapes for it: 0.4 s."""
-    for module in model.modules():
+def place(model: Decoder, dtype: torch.dtype, device: torch.device, recipe: Recipe | None = None) -> None:
+    """Give every parameter memory that will not be quantised.
+
+    Module.to_empty does the same and imports torch's symbolic shapes for it: 0.4 s.
+    """
+    for path, module in model.named_modules():
         for name, parameter in tuple(module.named_parameters(recurse=False)):
+            if name == "weight" and recipe and recipe.kind_of(path, module):
+                continue
             empty = torch.empty(parameter.shape, dtype=dtype, device=device)
             module.register_parameter(name, torch.nn.Parameter(empty, requires_grad=False))
+    if model.config.tied_head:
+        model.tie_head()  # each was given its own memory
 
 
-def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None) -> None:
+def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None, recipe: Recipe | None = None) -> None:
     """Copy the weights of a directory or GGUF file into a model of the same config. Raises as load_decoder does."""
     total, done = sum(file.stat().st_size for file in weight_files(source)), 0
+    what = f"quantising the model to {recipe.kind}" if recipe else "reading the model"
     if progress:
-        progress(0, total, "reading the model")
-    for size in copy_gguf(model, source) if is_gguf(source) else _copy_safetensors(model, source):
+        progress(0, total, what)
+    for size in (copy_gguf if is_gguf(source) else _copy_safetensors)(model, source, recipe):
         done += size
         if progress:
-            progress(min(done, total), total, "reading the model")
+            progress(min(done, total), total, what)
+    if model.config.tied_head:
+        model.tie_head()
     if progress:
         progress(total, total, "ready")
 
 
 @torch.no_grad()
-def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
+def _copy_safetensors(model: Decoder, model_dir: Path, recipe: Recipe | None) -> Iterator[int]:
     """Yields the bytes of each tensor."""
     files = weight_files(model_dir)
-    wanted = as_stored(checkpoint_tensors(model), files)
+    wanted = as_stored(weights(model, stored_as, recipe, one_by_one=True), files)
     found: set[str] = set()
     stored = quantised(read_raw_config(model_dir), str(model_dir / "config.json"))
     parts = _parts(files, stored, wanted) if stored else {}
@@ -79,15 +98,18 @@ def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
         for tensor in stored_tensors(file):
             if (name := tensor.name) not in wanted:
                 continue
+            weight = wanted[name]
             if stored and (name in parts or tensor.dtype not in DENSE):
                 dense = dequantise(tensor.read(), parts.get(name, {}), stored, f"{file}: {name}")
                 # quantised projections are [out, in], also where the family's dense files have [in, out]
                 dense = dense.t() if model.config.transposed else dense
-                _check(dense, wanted[name], name, file)
-                wanted[name].copy_(dense)
+                _check(dense, weight.shape, name, file)
+                with weight.opened(dense.dtype, f"{file}: {name}") as place:
+                    place.copy_(dense)
             else:
-                _check(tensor, wanted[name], name, file)
-                tensor.read_into(wanted[name])
+                _check(tensor, weight.shape, name, file)
+                with weight.opened(tensor.dtype, f"{file}: {name}") as place:
+                    tensor.read_into(place)
             found.add(name)
             yield tensor.size
     if missing := sorted(set(wanted) - found):
@@ -99,7 +121,7 @@ def _copy_safetensors(model: Decoder, model_dir: Path) -> Iterator[int]:
         check_tied(model, files)
 
 
-def _parts(files: list[Path], stored: Quantised, wanted: dict[str, Tensor]) -> dict[str, Parts]:
+def _parts(files: list[Path], stored: Quantised, wanted: Container[str]) -> dict[str, Parts]:
     """What lies beside each quantised weight, maybe in another file than the weight. Mapped, so nothing is read yet."""
     found: dict[str, Parts] = {}
     for file in files:
@@ -109,15 +131,15 @@ def _parts(files: list[Path], stored: Quantised, wanted: dict[str, Tensor]) -> d
     return found
 
 
-def _check(tensor: Tensor | StoredTensor, place: Tensor, name: str, file: Path) -> None:
+def _check(tensor: Tensor | StoredTensor, wanted: tuple[int, ...], name: str, file: Path) -> None:
     if tensor.dtype not in DENSE:
         raise BadInput(
             f"{file}: {name} is stored as {tensor.dtype}, in a quantised form that config.json does not announce; "
             f"use the unquantised model"
         )
-    if tuple(tensor.shape) != place.shape:
+    if tuple(tensor.shape) != tuple(wanted):
         raise BadInput(
-            f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(place.shape)}; "
+            f"{file}: {name} has shape {list(tensor.shape)} but config.json asks for {list(wanted)}; "
             f"the two do not belong together, download the model again"
         )
 

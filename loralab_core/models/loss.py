@@ -47,7 +47,7 @@ def batch_loss(model: Decoder, batch: Batch, scale: float) -> Tensor:
     hidden = model.hidden(placed.ids, positions=placed.positions, plans=placed.plans)
     states = hidden.flatten(0, 1).index_select(0, placed.trained)
     head, config = model.head, model.config
-    how = {"bias": head.bias, "logit_scale": config.logit_scale, "cap": config.logit_cap}
+    how = {"bias": head.bias, "logit_scale": config.logit_scale, "cap": config.logit_cap, "compute": head.compute}
     return linear_cross_entropy(states, head.weight, placed.labels, scale, **how)  # type: ignore[arg-type]
 
 

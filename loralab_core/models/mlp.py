@@ -1,11 +1,14 @@
 """The half of a layer that looks at one token at a time: an MLP, or a mixture of them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from loralab_core.architecture.config import DecoderConfig, Experts
-from loralab_core.models.parts import Linear, frozen
-from loralab_core.ops import Lora, activate, gated, linear
+from loralab_core.models.parts import Linear, Matrix, frozen
+from loralab_core.ops import Compute, Lora, activate, gated, linear
+from loralab_core.quant import QuantTensor
 
 
 class MLP(nn.Module):
@@ -38,31 +41,50 @@ class MLP(nn.Module):
         return gated(self.gate(x), self.up(x), self.activation)
 
 
-class ExpertLinear(nn.Module):
-    """One projection of every expert, as PEFT's target parameters adapt it: one tensor, one A and B an expert."""
+class ExpertLinear(Matrix):
+    """One projection of every expert, as PEFT's target parameters adapt it: one tensor, one A and B an expert.
+
+    Quantised, each expert's weight is a matrix of its own.
+    """
 
     def __init__(self, count: int, in_features: int, out_features: int, path: str):
         super().__init__()
         self.count, self.in_features, self.out_features, self.path = count, in_features, out_features, path
-        self.weight = frozen(count, out_features, in_features)
+        self.weight: nn.Parameter | dict[int, QuantTensor] = frozen(count, out_features, in_features)
         self.lora: Lora | None = None  # a [count, rank, in], b [count, out, rank]
+        self.compute: Compute = "auto"
+
+    def hold(self, weight: QuantTensor, number: int = 0) -> None:
+        self._parameters.pop("weight", None)
+        self.weight = self.quantised() | {number: weight}
+
+    def quantised(self) -> dict[int, QuantTensor]:
+        held = self.__dict__.get("weight")  # None where it is a parameter, or was until now
+        return held if isinstance(held, dict) else {}
 
     def adapter_shapes(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (self.count, rank, self.in_features), (self.count, self.out_features, rank)
 
-    def pieces(self) -> list[tuple[Tensor, Lora | None]]:
+    def pieces(self) -> list[tuple[Tensor | QuantTensor, Lora | None]]:
         """Of each expert. Unbound at once: indexing them one by one would fill a whole gradient each time."""
+        weights = self._weights()
         if self.lora is None:
-            return [(weight, None) for weight in self.weight.unbind()]
+            return [(weight, None) for weight in weights]
         pairs = zip(self.lora.a.unbind(), self.lora.b.unbind(), strict=True)
         loras = [Lora(a, b, self.lora.scale) for a, b in pairs]
-        return list(zip(self.weight.unbind(), loras, strict=True))
+        return list(zip(weights, loras, strict=True))
+
+    def _weights(self) -> Sequence[Tensor | QuantTensor]:
+        if isinstance(self.weight, dict):
+            return [self.weight[expert] for expert in range(self.count)]
+        return self.weight.unbind()
 
 
 class Router(Linear):
     """Scores of every expert, in float32: a rounded score may choose another expert."""
 
     def forward(self, x: Tensor) -> Tensor:
+        assert isinstance(self.weight, Tensor)  # never quantised
         return linear(x.float(), self.weight.float(), None, self.lora)
 
 
@@ -87,8 +109,8 @@ class Mixture(nn.Module):
         for expert, ((gate_up, inner_lora), (down, outer_lora)) in enumerate(parts):
             token, slot = torch.where(chosen == expert)
             if token.numel():
-                left, right = linear(flat[token], gate_up, None, inner_lora).chunk(2, -1)
-                y = linear(gated(left, right, self.activation), down, None, outer_lora)
+                left, right = linear(flat[token], gate_up, None, inner_lora, self.gate_up.compute).chunk(2, -1)
+                y = linear(gated(left, right, self.activation), down, None, outer_lora, self.down.compute)
                 out = out.index_add(0, token, (y * weights[token, slot, None]).to(out.dtype))
         return (out if self.shared is None else out + self.shared(flat)).view_as(x)
 

@@ -15,14 +15,17 @@ def checkpoint_tensors(model: Decoder) -> dict[str, Tensor]:
     """
     named: dict[str, Tensor] = {}
     for path, parameter in model.named_parameters(remove_duplicate=True):
-        module, _, leaf = path.rpartition(".")
-        place = parameter.data
-        if place.dim() == 3:
-            named |= _experts(model.config, module, place)
-        else:
-            is_turned = model.config.transposed and _is_projection(module, leaf)
-            named[f"{checkpoint_name(model.config, module)}.{leaf}"] = place.t() if is_turned else place
+        named |= stored_as(model.config, path, parameter.data)
     return named
+
+
+def stored_as(config: DecoderConfig, path: str, weight: Tensor, first: int = 0) -> dict[str, Tensor]:
+    """Checkpoint tensor name → its place in our parameter `path`; of experts `weight` holds those from `first` on."""
+    module, _, leaf = path.rpartition(".")
+    if weight.dim() == 3:
+        return _experts(config, module, weight, first)
+    is_turned = config.transposed and _is_projection(module, leaf)
+    return {f"{checkpoint_name(config, module)}.{leaf}": weight.t() if is_turned else weight}
 
 
 def checkpoint_name(config: DecoderConfig, module: str) -> str:
@@ -37,13 +40,13 @@ def _is_projection(module: str, leaf: str) -> bool:
     return leaf == "weight" and module.startswith("layers.") and not module.endswith("_norm")
 
 
-def _experts(config: DecoderConfig, module: str, stack: Tensor) -> dict[str, Tensor]:
+def _experts(config: DecoderConfig, module: str, stack: Tensor, first: int) -> dict[str, Tensor]:
     """`stack` [experts, out, in] of our layers.N.mlp.gate_up or layers.N.mlp.down."""
     _, layer, inner = module.split(".", 2)
     names = [config.names[f"layers.{{}}.mlp.experts.{{}}.{part}"] for part in STACKED[inner]]
     places = [each.chunk(len(names)) for each in stack]  # of each expert: gate and up, or down
     return {
         f"{name.format(layer, expert)}.weight": place
-        for expert, parts in enumerate(places)
+        for expert, parts in enumerate(places, first)
         for name, place in zip(names, parts, strict=True)
     }

@@ -9,25 +9,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loralab_core.ops.quant_linear import Compute
+from loralab_core.ops.quant_matmul import quant_matmul
+from loralab_core.quant.tensor import QuantTensor
+
 SLAB_BYTES = 32 << 20  # float32 logits alive at once
 
 
 def linear_cross_entropy(
     hidden: Tensor,
-    head: Tensor,
+    head: Tensor | QuantTensor,
     labels: Tensor,
     scale: float = 1.0,
     *,
     bias: Tensor | None = None,
     logit_scale: float = 1.0,
     cap: float | None = None,
+    compute: Compute = "auto",
 ) -> Tensor:
     """scale · Σ −log softmax(logits)[label], a float32 scalar; logits = capped(logit_scale · (hidden·headᵀ + bias)).
 
     hidden [tokens, width], head [vocab, width], labels [tokens] (all ≥ 0: callers select the trained positions first).
-    Differentiable in hidden, and in head and bias where they require grad.
+    Differentiable in hidden, and in head and bias where they require grad. compute: of a quantised head, which is
+    frozen (see quant_linear).
     """
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, head, bias, labels, scale, logit_scale, cap)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, head, bias, labels, scale, logit_scale, cap, compute)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -36,12 +42,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any,
         hidden: Tensor,
-        head: Tensor,
+        head: Tensor | QuantTensor,
         bias: Tensor | None,
         labels: Tensor,
         scale: float,
         logit_scale: float,
         cap: float | None,
+        compute: Compute,
     ) -> Tensor:
         wanted = ctx.needs_input_grad
         dhidden = torch.empty_like(hidden) if wanted[0] else None
@@ -52,20 +59,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, hidden.shape[0], slab):
             rows = slice(start, start + slab)
             x = hidden[rows]
-            logits, slope = _logits(x, head, bias, logit_scale, cap, any(wanted[:3]))
+            logits, slope = _logits(_product(x, head, compute), bias, logit_scale, cap, any(wanted[:3]))
             loss, dlogits = _softmax_loss(logits, labels[rows, None], scale)
             total += loss
             if not any(wanted[:3]):
                 continue
             dlogits = (dlogits if slope is None else dlogits.mul_(slope)).to(hidden.dtype)
             if dhidden is not None:
-                torch.mm(dlogits, head, out=dhidden[rows])
+                _product_back(dlogits, head, compute, dhidden[rows])
             if dhead is not None:
                 dhead += dlogits.t() @ x
             if dbias is not None:
                 dbias += dlogits.sum(0)
         ctx.save_for_backward(dhidden, dhead, dbias)
-        ctx.head_dtype = head.dtype
+        ctx.head_dtype = None if isinstance(head, QuantTensor) else head.dtype
         return total * scale
 
     @staticmethod
@@ -74,20 +81,35 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if dhidden is not None:
             dhidden = dhidden * dloss.to(dhidden.dtype)
         dhead, dbias = ((d * dloss).to(ctx.head_dtype) if d is not None else None for d in (dhead, dbias))
-        return dhidden, dhead, dbias, None, None, None, None
+        return dhidden, dhead, dbias, None, None, None, None, None
+
+
+def _product(x: Tensor, head: Tensor | QuantTensor, compute: Compute) -> Tensor:
+    """x·headᵀ, float32 [tokens, vocab]."""
+    if isinstance(head, QuantTensor):
+        return quant_matmul(x, head, compute="w4a8" if compute == "w4a8" else "w4a16").float()
+    return (x @ head.t()).float()
+
+
+def _product_back(dlogits: Tensor, head: Tensor | QuantTensor, compute: Compute, dx: Tensor) -> None:
+    """dx [tokens, width] = dlogits·head"""
+    if isinstance(head, QuantTensor):
+        how: Any = "w4a16" if compute in ("auto", "w4a16") else "w4a8"
+        dx.copy_(quant_matmul(dlogits, head, transposed=True, compute=how))
+    else:
+        torch.mm(dlogits, head, out=dx)
 
 
 def _logits(
-    x: Tensor, head: Tensor, bias: Tensor | None, scale: float, cap: float | None, slope: bool
+    logits: Tensor, bias: Tensor | None, scale: float, cap: float | None, slope: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """float32 [tokens, vocab], and where scale or cap need it their derivative by the product, of that shape or ()."""
-    logits = (x @ head.t()).float()
+    """Of that memory, and where scale or cap need it their derivative by the product, of that shape or ()."""
     if bias is not None:
         logits += bias
     if scale != 1.0:
         logits.mul_(scale)
     if cap is None:
-        return logits, torch.tensor(scale, device=x.device) if slope and scale != 1.0 else None
+        return logits, torch.tensor(scale, device=logits.device) if slope and scale != 1.0 else None
     bent = logits.div_(cap).tanh_()
     derivative = (1 - bent * bent).mul_(scale) if slope else None
     return bent.mul_(cap), derivative

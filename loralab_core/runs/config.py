@@ -13,6 +13,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Window = Annotated[int, msgspec.Meta(ge=2)]  # the first token of a window is never predicted
 
 Base = Literal["auto", "fp32", "bf16", "nf4", "int4", "int8"]
+QUANTISED = ("nf4", "int4", "int8")
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 Mode = Literal["adapter", "full"]
 Schedule = Literal["constant", "linear", "cosine"]
@@ -80,13 +81,21 @@ def config_from(settings: dict[str, Any]) -> TrainConfig:
     if unknown := sorted(set(settings) - known):
         raise BadInput(f"no setting is called {unknown[0]!r}; `loralab train --print-config` lists them")
     try:
-        return msgspec.convert(settings, TrainConfig, strict=False)
+        config = msgspec.convert(settings, TrainConfig, strict=False)
     except msgspec.ValidationError as error:
         what, _, name = str(error).partition(" - at `$.")
         name = name.strip("`").partition("[")[0]
         given = f"{name} = {settings[name]!r}" if name in settings else "setting"
         what = what.replace("`", "").replace("Expected", "expected").replace("Object missing", "missing")
         raise BadInput(f"{given} does not fit: {what}; `loralab train --help` explains") from None
+    check_trainable(config.mode, config.base)
+    return config
+
+
+def check_trainable(mode: str, base: str) -> None:
+    """BadInput where all weights were to be trained of a base whose weights are rounded to a few bits."""
+    if mode == "full" and base in QUANTISED:
+        raise BadInput(f"weights in {base} cannot be trained themselves; use --mode adapter, or --base bf16")
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
 from loralab_core.models.companions import write_companions
 from loralab_core.models.naming import checkpoint_tensors
-from loralab_core.models.safetensors_file import read_tensors
 from loralab_core.optim.adamw import MOMENTS
 from loralab_core.runs.checkpoints import TRAINING_STATE
 from loralab_core.runs.directory import RunDirectory
+from loralab_core.safetensors_file import read_tensors
 from loralab_core.training.trainer import Trainer
 
 OPTIMIZER, STATE = TRAINING_STATE

@@ -11,10 +11,9 @@ import numpy as np
 
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.errors import BadInput
-from loralab_core.hardware.devices import check_compute
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.paths import cache_dir
-from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.config import TrainConfig, check_trainable
 from loralab_core.runs.events import Event
 from loralab_core.text.dataset import TokenizedCorpus, prepare
 from loralab_core.text.packing import Windows, pack
@@ -46,7 +45,7 @@ def prepare_run(
 
     `form`: how prompts were asked in an earlier sitting.
     """
-    check_compute(config.compute)
+    check_trainable(config.mode, lm.base)
     seq_len = lm.window(config.seq_len)
     prompts = prepare_prompts(config, lm, form)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)

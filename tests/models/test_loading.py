@@ -14,7 +14,7 @@ from loralab_core.architecture.families import read_config
 from loralab_core.errors import BadInput
 from loralab_core.models import load_decoder
 from loralab_core.models.loading import fingerprint
-from loralab_core.models.safetensors_file import stored_tensors
+from loralab_core.safetensors_file import stored_tensors
 from tests.models.checkpoints import edit_config, llama, save
 from tests.models.families import saved
 

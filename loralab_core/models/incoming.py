@@ -1,0 +1,122 @@
+"""A model's weights while they are read: dense ones in their own memory, others dense until they can be quantised."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from loralab_core.architecture.config import DecoderConfig
+from loralab_core.errors import BadInput
+from loralab_core.models.decoder import Decoder
+from loralab_core.models.mlp import ExpertLinear, Router
+from loralab_core.models.parts import Linear, Matrix
+from loralab_core.quant import quantize
+from loralab_core.quant.quantize import Method
+from loralab_core.quant.tensor import Kind
+
+FINE: Kind = "int8"  # of embedding and head: nearly lossless
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is quantised. Routers, norms, biases and learned positions stay dense."""
+
+    kind: Kind
+    group: int = 64
+    method: Method = "nearest"
+
+    def kind_of(self, path: str, module: nn.Module) -> Kind | None:
+        """What becomes of the weight of our module `path`; None where it stays dense."""
+        if path in ("embedding", "head"):
+            return FINE
+        return self.kind if isinstance(module, Linear | ExpertLinear) and not isinstance(module, Router) else None
+
+    def hold(self, module: nn.Module, kind: Kind, device: torch.device, first: int, dense: Tensor) -> None:
+        """Quantise `dense` [out, in], or experts [count, out, in] of which `first` is the first, into the module."""
+        assert isinstance(module, Matrix)
+        for number, matrix in enumerate(dense if dense.dim() == 3 else dense[None], first):
+            module.hold(quantize(matrix.to(device), kind, self.group, method=self.method), number)
+
+
+class HasShape(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+Place = TypeVar("Place", bound=HasShape)
+Places = Callable[[DecoderConfig, str, Tensor, int], dict[str, Place]]
+"""Of our parameter of that path, or its experts from a number on: name in the files → where in it that belongs."""
+
+
+class Weight(Generic[Place]):
+    """One of the model's weights. `complete` is given the dense one when all that belongs into it has been read."""
+
+    def __init__(
+        self,
+        places: Callable[[Tensor], dict[str, Place]],
+        dense: Tensor,
+        complete: Callable[[Tensor], None] | None = None,
+    ):
+        """`dense`: the memory, or where `complete` is given only its shape."""
+        self.places, self._complete = places, complete
+        self._shape, self._dense = dense.shape, None if complete else dense
+        self._shapes = {name: tuple(place.shape) for name, place in places(dense).items()}
+        self._missing = set(self._shapes)
+
+    def parts(self) -> dict[str, "Named[Place]"]:
+        return {name: Named(self, name, shape) for name, shape in self._shapes.items()}
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        if self._dense is None:
+            self._dense = torch.empty(self._shape, dtype=dtype)
+        return self._dense
+
+    def has_been_read(self, name: str) -> None:
+        self._missing.discard(name)
+        if self._complete and not self._missing and self._dense is not None:
+            dense, self._dense = self._dense, None
+            self._complete(dense)
+
+
+@dataclass(frozen=True)
+class Named(Generic[Place]):
+    """One tensor of a file, and the weight that it is or is a part of."""
+
+    weight: Weight[Place]
+    name: str
+    shape: tuple[int, ...]
+
+    @contextmanager
+    def opened(self, dtype: torch.dtype, where: str) -> Iterator[Place]:
+        """Where it is to be put. `dtype`: of a weight that is to be quantised, until it is.
+
+        Raises BadInput that begins with `where` for values that cannot be quantised.
+        """
+        yield self.weight.places(self.weight.dense(dtype))[self.name]
+        try:
+            self.weight.has_been_read(self.name)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+
+
+def weights(model: Decoder, places: Places[Place], recipe: Recipe | None, one_by_one: bool) -> dict[str, Named[Place]]:
+    """By the names of a file's tensors. `one_by_one`: whether files hold experts singly."""
+    found: dict[str, Named[Place]] = {}
+    for path, parameter in model.named_parameters(remove_duplicate=True):
+        owner, _, leaf = path.rpartition(".")
+        module, dense = model.get_submodule(owner), parameter.data
+        if recipe is None or leaf != "weight" or not (kind := recipe.kind_of(owner, module)):
+            found |= Weight(partial(_places, places, model.config, path, 0), dense).parts()
+            continue
+        for first, part in enumerate(torch.split(dense, 1) if one_by_one and dense.dim() == 3 else [dense]):
+            hold = partial(recipe.hold, module, kind, model.device, first)
+            found |= Weight(partial(_places, places, model.config, path, first), part, hold).parts()
+    return found
+
+
+def _places(places: Places[Place], config: DecoderConfig, path: str, first: int, weight: Tensor) -> dict[str, Place]:
+    return places(config, path, weight, first)
