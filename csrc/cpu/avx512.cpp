@@ -89,7 +89,8 @@ void dequantize(const Weight& w, int64_t first, int64_t last, Element element, v
 }
 
 void decode(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel) {
-    decode_token<Vector>(model, token, threads, parallel);
+    model.cache == Element::bf16 ? decode_token<Vector<Element::bf16>>(model, token, threads, parallel)
+                                 : decode_token<Vector<Element::float32>>(model, token, threads, parallel);
 }
 
 }  // namespace

@@ -208,29 +208,33 @@ static void multiply_rows(const Product& product, ParallelFor parallel) {
                                                                    : multiply_laid_out<float>(product, parallel);
 }
 
-// One vector times rows of a weight, for whoever has threads and order of his own (decode.h).
+// One vector times rows of a weight, for whoever has threads and order of his own (decode.h). In bf16, as x is in the
+// answers of a bf16 model, or in float32.
+template <Element ELEMENT>
 struct Vector {
     // Of x laid out for `w`; two weights of the same layout can share it.
     LORALAB_INLINE static int64_t padded(const Weight& w) {
         return w.is_int8() ? (w.in + 63) / 64 * 64 : w.groups() * w.group;
     }
     LORALAB_INLINE static bool same_layout(const Weight& a, const Weight& b) {
-        return a.is_int8() == b.is_int8() && takes_bf16(a) == takes_bf16(b) && padded(a) == padded(b);
+        return a.is_int8() == b.is_int8() && in_bf16(a) == in_bf16(b) && padded(a) == padded(b);
     }
     // x [padded], zero behind w.in → `out`, of 4 · padded bytes.
     LORALAB_INLINE static void lay_out(const Weight& w, const float* x, void* out) {
         const int64_t count = padded(w);
         if (w.is_int8()) __builtin_memcpy(out, x, 4 * count);
-        else if (takes_bf16(w)) avx512::lay_out(x, count, (bf16*)out);
+        else if (in_bf16(w)) avx512::lay_out(x, count, (bf16*)out);
         else avx512::lay_out(x, count, (float*)out);
     }
     // y [last − first] of rows [first, last); `first` is a multiple of ROWS_AT_ONCE. scratch: 4 · groups floats.
     LORALAB_INLINE static void dot(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
-        if (takes_bf16(w)) rows<bf16>(w, (const bf16*)x, first, last, scratch, y);
+        if (in_bf16(w)) rows<bf16>(w, (const bf16*)x, first, last, scratch, y);
         else rows<float>(w, (const float*)x, first, last, scratch, y);
     }
 
    private:
+    LORALAB_INLINE static bool in_bf16(const Weight& w) { return ELEMENT == Element::bf16 && takes_bf16(w); }
+
     template <class X>
     LORALAB_INLINE static void rows(const Weight& w, const X* x, int64_t first, int64_t last, float* scratch, float* y) {
         Tables tables;

@@ -25,13 +25,25 @@ class KVCache:
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """key, value [batch, time, kv_heads, D] → views [batch, length + time, kv_heads, D]."""
         end = self.length + key.shape[1]
-        if end > self.capacity:
-            self._grow(end)
+        self.reserve(end)
         for buffer, new in ((self._keys[layer], key), (self._values[layer], value)):
             buffer[:, self.length : end] = new
         if layer == self._layers - 1:
             self.length = end
         return self._keys[layer][:, :end], self._values[layer][:, :end]
+
+    def reserve(self, tokens: int) -> None:
+        """Room for so many in all; buffers that are too small are replaced."""
+        if tokens > self.capacity:
+            self._grow(tokens)
+
+    def buffers(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [batch, capacity, kv_heads, D], for one who writes behind `length` and then says `advance`."""
+        return self._keys[layer], self._values[layer]
+
+    def advance(self) -> None:
+        """One token more is remembered in every layer."""
+        self.length += 1
 
     def keep(self, rows: Sequence[int]) -> None:
         """Forget the sequences that are not in `rows`; those that stay are counted anew, in this order."""

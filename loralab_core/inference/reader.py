@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.inference.kv_cache import KVCache
+from loralab_core.inference.token_decoder import TokenDecoder, can_decode
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.ops import AttentionPlan
@@ -24,12 +25,15 @@ class Reader:
         longest = max(map(len, self._rows))
         self._pads = [longest - len(row) for row in self._rows]
         self._cache = self._empty()
+        self._tokens = TokenDecoder(lm.model, adapter) if can_decode(lm.model, adapter) else None
 
     def logits(self) -> Tensor:
         """float32 [rows, vocab] behind the last token of each row. Reads what was not read before."""
         if self._cache.length and self._turns_change():
             self._cache = self._empty()
         model, past = self.lm.model, self._cache.length
+        if self._tokens is not None and self._one_new(past) and self._tokens.fits(past):
+            return self._tokens.logits(self._rows[0][-1], self._cache)
         ids = torch.tensor([self._slots(row, pad)[past:] for row, pad in zip(self._rows, self._pads, strict=True)])
         with torch.no_grad(), self.lm.using(self.adapter):
             how = self._places(past, ids.shape[1]) if any(self._pads) else {}
@@ -47,6 +51,10 @@ class Reader:
             self._rows = [self._rows[row] for row in rows]
             self._pads = [self._pads[row] for row in rows]
             self._cache.keep(rows)
+
+    def _one_new(self, past: int) -> bool:
+        """A single sequence's next token, the rest of which was read."""
+        return past > 0 and len(self._rows) == 1 and len(self._rows[0]) == past + 1
 
     def _slots(self, row: list[int], pad: int) -> list[int]:
         return [row[0]] * pad + row if pad else row

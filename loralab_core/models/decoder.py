@@ -172,7 +172,7 @@ class Decoder(nn.Module):
         if plans is None:
             windows = self.config.distinct_windows
             plans = {window: AttentionPlan.cached(past, time, x.device, window) for window in windows}
-        x = self._placed(x, positions)
+        x = self.placed(x, positions)
         turns = [rope(positions) for rope in self.ropes]
         for number, layer in enumerate(self.layers):
             rope = self.config.layer_ropes[number]
@@ -180,7 +180,8 @@ class Decoder(nn.Module):
             x = self._through(layer, x, how)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
-    def _placed(self, x: Tensor, positions: Tensor) -> Tensor:
+    def placed(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Embeddings as the first layer takes them."""
         if self.config.embedding_scale != 1.0:  # rounded as the weights are: Gemma's was trained so
             x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
         if self.config.learned_positions:
@@ -195,7 +196,10 @@ class Decoder(nn.Module):
         )
 
     def logits(self, hidden: Tensor) -> Tensor:
-        logits = self.head(hidden).float()
+        return self.scaled_logits(self.head(hidden).float())
+
+    def scaled_logits(self, logits: Tensor) -> Tensor:
+        """What the head's product means."""
         if self.config.logit_scale != 1.0:
             logits = logits * self.config.logit_scale
         return logits if self.config.logit_cap is None else soft_cap(logits, self.config.logit_cap)

@@ -21,7 +21,7 @@ ACTIVATIONS = ("silu", "gelu_tanh", "relu")  # as csrc/cpu/kernels.h numbers the
 HIGHEST_RANK = 4096
 
 
-def can_decode() -> bool:
+def kernels_decode() -> bool:
     """Whether this computer's kernels know how."""
     active = native()
     return active.library is not None and bool(ctypes.CDLL(str(active.library)).loralab_decodes())
