@@ -1,31 +1,12 @@
 // x as a path multiplies it: as it lies in memory where that is possible, converted or quantised a chunk at a time.
 #pragma once
-#include "kernels.h"
+#include "outliers.h"
+#include "reader.h"
 #include "scratch.h"
 
 namespace loralab {
 
 constexpr int64_t INNER = 2048;  // of the contraction in a panel
-
-// x [row][k] as a float, whatever it is.
-struct Reader {
-    const Product& product;
-    LORALAB_INLINE float at(int64_t row, int64_t k) const {
-        const int64_t place = row * product.stride + k;
-        return product.element == Element::float32 ? ((const float*)product.x)[place]
-                                                   : to_float(((const bf16*)product.x)[place]);
-    }
-    // Elements [0, count) of a row.
-    LORALAB_INLINE void read(int64_t row, int64_t count, float* out) const {
-        if (product.element == Element::float32) {
-            const float* x = (const float*)product.x + row * product.stride;
-            for (int64_t k = 0; k < count; k++) out[k] = x[k];
-        } else {
-            const bf16* x = (const bf16*)product.x + row * product.stride;
-            for (int64_t k = 0; k < count; k++) out[k] = to_float(x[k]);
-        }
-    }
-};
 
 template <class P>
 struct Prepared {
@@ -38,11 +19,18 @@ struct Prepared {
     const float* scales = nullptr;          // of quantised rows of the chunk
     const float* weight_scales = nullptr;   // of the weight's rows, where it is quantised to 8 bits
     const A* ones = nullptr;                // [INNER]
+    Outliers outliers;
     int64_t first = 0;
 
     Prepared(const Product& product, ParallelFor parallel)
         : product(product), left(product.left), right(product.right), extra(product.left ? product.extra : 0) {
-        if constexpr (P::QUANTISED) find_weight_scales(parallel);
+        if constexpr (P::QUANTISED) {
+            // of dy they hardly matter: gradients are 2 % off with them and without
+            if (!product.transposed && product.rows) outliers.find(product, parallel);
+            if (outliers.too_many) return;
+            if (outliers.count) outliers.widen(product, parallel, &left, &right, &extra);
+            find_weight_scales(parallel);
+        }
         if constexpr (P::OFFSET != 0) {
             static thread_local Scratch all_ones;
             A* one = all_ones.get<A>(INNER + 64);
@@ -78,7 +66,7 @@ struct Prepared {
         float* x = values.get<float>(inner);
         for (int64_t row = from; row < to; row++) {
             A* out = (A*)self.a + row * self.stride;
-            Reader{self.product}.read(self.first + row, inner, x);
+            Reader{self.product}.read(self.first + row, 0, inner, x);
             if constexpr (P::QUANTISED) {
                 ((float*)self.scales)[row] = self.quantise(x, inner, out);
             } else {
@@ -96,6 +84,7 @@ struct Prepared {
     LORALAB_INLINE float quantise(float* x, int64_t inner, A* out) const {
         if (product.transposed)
             for (int64_t k = 0; k < inner; k++) x[k] *= weight_scales[k];
+        for (int64_t e = 0; e < outliers.count; e++) x[outliers.columns[e]] = 0;
         float largest = 0;
 #pragma omp simd reduction(max : largest)
         for (int64_t k = 0; k < inner; k++) {

@@ -11,6 +11,7 @@ namespace avx512 {
 namespace {
 
 struct InFloat {
+    using Extra = InFloat;
     using A = float;
     using B = float;
     using Sum = float;
@@ -28,6 +29,7 @@ struct InFloat {
 };
 
 struct InBf16 {
+    using Extra = InFloat;
     using A = bf16;
     using B = bf16;
     using Sum = float;
@@ -45,6 +47,7 @@ struct InBf16 {
 };
 
 struct InInt8 {
+    using Extra = InFloat;
     using A = uint8_t;
     using B = int8_t;
     using Sum = int32_t;
@@ -64,14 +67,10 @@ struct InInt8 {
 bool has(Path) { return true; }
 
 void multiply(const Product& product, Path path, ParallelFor parallel) {
-    switch (path) {
-        case Path::rows:
-            if (!product.transposed) return multiply_rows(product, parallel);
-            [[fallthrough]];  // codes that follow one another are of one row, not of one column
-        case Path::float32: return multiply_panels<InFloat>(product, parallel);
-        case Path::bf16: return multiply_panels<InBf16>(product, parallel);
-        case Path::int8: return multiply_panels<InInt8>(product, parallel);
-    }
+    // codes that follow one another are of one row, so there is nothing to gain by rows where W is transposed
+    if (path == Path::rows && !product.transposed) multiply_rows(product, parallel);
+    else if (path == Path::bf16) multiply_panels<InBf16>(product, parallel);
+    else if (path != Path::int8 || !multiply_panels<InInt8>(product, parallel)) multiply_panels<InFloat>(product, parallel);
 }
 
 void dequantize(const Weight& w, int64_t first, int64_t last, Element element, void* dense) {

@@ -192,7 +192,7 @@ static void multiply_laid_out(const Product& product, ParallelFor parallel) {
     X* x = laid_out.get<X>(product.rows * job.padded);
     float* values = line.get<float>(job.padded);
     for (int64_t row = 0; row < product.rows; row++) {
-        Reader{product}.read(row, w.in, values);
+        Reader{product}.read(row, 0, w.in, values);
         for (int64_t k = w.in; k < job.padded; k++) values[k] = 0;
         if (!w.is_int8()) lay_out(values, job.padded, x + row * job.padded);
         else

@@ -8,6 +8,7 @@
 //     A, B, Sum          element types of x as it is multiplied, of a panel, of the accumulators
 //     PANEL, ROWS, STEP  columns of a panel, most rows of a tile, elements of the contraction that lie together
 //     QUANTISED, OFFSET  whether A holds integers, and what they are too large by
+//     Extra              the path in float32 with the same panels, for the product of low rank
 //     unpack(weight, transposed, column, from, to, row_scales, panel)   panel [(to − from) / STEP, rounded up][PANEL][STEP]
 //     tile<R>(a, stride, panel, steps, sums, add)                        sums [R][PANEL]
 #pragma once
@@ -21,9 +22,6 @@ constexpr int64_t PART_ROWS = 192;        // of x that a task multiplies
 constexpr int64_t CHUNK_BYTES = 8 << 20;  // of x as it is multiplied, at a time
 constexpr int64_t LEAST_CHUNK = 2 * PART_ROWS, MOST_CHUNK = 6 * PART_ROWS;
 
-LORALAB_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-LORALAB_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-LORALAB_INLINE int64_t parts_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
 template <class P>
 struct Job {
@@ -61,25 +59,27 @@ struct Job {
                 P::template tile<1>(prepared.ones, 0, panel, steps, column_sums, from > 0);
             const auto* a = prepared.a + from;
             for (int64_t row = start; row < stop; row += P::ROWS)
-                tile(smaller(P::ROWS, stop - row), a + row * prepared.stride, panel, steps,
-                     sums + (row - start) * P::PANEL, from > 0);
+                tile<P>(smaller(P::ROWS, stop - row), a + row * prepared.stride, prepared.stride, panel, steps,
+                        sums + (row - start) * P::PANEL, from > 0);
         }
         pack_extra(column, extra);
         for (int64_t row = start; row < stop; row += P::ROWS)
             finish(row, smaller(P::ROWS, stop - row), column, sums + (row - start) * P::PANEL, column_sums, extra);
     }
 
-    LORALAB_INLINE void tile(int64_t count, const typename P::A* a, const typename P::B* panel, int64_t steps,
-                             typename P::Sum* sums, bool add) const {
+    template <class Q>
+    LORALAB_INLINE static void tile(int64_t count, const typename Q::A* a, int64_t stride, const typename Q::B* panel,
+                                    int64_t steps, typename Q::Sum* sums, bool add) {
         switch (count) {
-            case 1: return P::template tile<1>(a, prepared.stride, panel, steps, sums, add);
-            case 2: return P::template tile<2>(a, prepared.stride, panel, steps, sums, add);
-            case 3: return P::template tile<3>(a, prepared.stride, panel, steps, sums, add);
-            case 4: return P::template tile<4>(a, prepared.stride, panel, steps, sums, add);
+            case 1: return Q::template tile<1>(a, stride, panel, steps, sums, add);
+            case 2: return Q::template tile<2>(a, stride, panel, steps, sums, add);
+            case 3: return Q::template tile<3>(a, stride, panel, steps, sums, add);
+            case 4: return Q::template tile<4>(a, stride, panel, steps, sums, add);
             case 5:
-                if constexpr (P::ROWS >= 5) return P::template tile<5>(a, prepared.stride, panel, steps, sums, add);
+                if constexpr (Q::ROWS >= 5) return Q::template tile<5>(a, stride, panel, steps, sums, add);
+                [[fallthrough]];
             default:
-                if constexpr (P::ROWS >= 6) return P::template tile<6>(a, prepared.stride, panel, steps, sums, add);
+                if constexpr (Q::ROWS >= 6) return Q::template tile<6>(a, stride, panel, steps, sums, add);
         }
     }
 
@@ -94,24 +94,30 @@ struct Job {
     // Sums → y: scales, the product of low rank, the bias, one rounding.
     LORALAB_INLINE void finish(int64_t row, int64_t count, int64_t column, const typename P::Sum* sums,
                                const int32_t* column_sums, const float* extra) const {
-        alignas(64) float line[P::PANEL];
+        alignas(64) float lines[P::ROWS * P::PANEL];
         const int64_t width = smaller(P::PANEL, product.columns() - column);
+        for (int64_t i = 0; i < count; i++) scaled(row + i, column, width, sums + i * P::PANEL, column_sums, lines + i * P::PANEL);
+        if (prepared.extra) {
+            const float* left = prepared.left + (first + row) * prepared.extra;
+            tile<typename P::Extra>(count, left, prepared.extra, extra, prepared.extra, lines, true);
+        }
         for (int64_t i = 0; i < count; i++) {
-            if constexpr (P::QUANTISED) {
-                const float scale = prepared.scales[row + i];
-                for (int j = 0; j < P::PANEL; j++)
-                    line[j] = (float)(sums[i * P::PANEL + j] - P::OFFSET * column_sums[j]) * scale;
-                if (!product.transposed)
-                    for (int j = 0; j < width; j++) line[j] *= prepared.weight_scales[column + j];
-            } else {
-                for (int j = 0; j < P::PANEL; j++) line[j] = (float)sums[i * P::PANEL + j];
-            }
-            const float* left = prepared.left + (first + row + i) * prepared.extra;
-            for (int64_t e = 0; e < prepared.extra; e++)
-                for (int j = 0; j < P::PANEL; j++) line[j] += left[e] * extra[e * P::PANEL + j];
+            float* line = lines + i * P::PANEL;
             if (product.bias)
                 for (int j = 0; j < width; j++) line[j] += product.bias[column + j];
             store(line, (first + row + i) * product.columns() + column, width);
+        }
+    }
+
+    LORALAB_INLINE void scaled(int64_t row, int64_t column, int64_t width, const typename P::Sum* sums,
+                               const int32_t* column_sums, float* line) const {
+        if constexpr (P::QUANTISED) {
+            const float scale = prepared.scales[row];
+            for (int j = 0; j < P::PANEL; j++) line[j] = (float)(sums[j] - P::OFFSET * column_sums[j]) * scale;
+            if (!product.transposed)
+                for (int j = 0; j < width; j++) line[j] *= prepared.weight_scales[column + j];
+        } else {
+            for (int j = 0; j < P::PANEL; j++) line[j] = (float)sums[j];
         }
     }
 
@@ -126,18 +132,21 @@ struct Job {
     }
 };
 
+// False where x is no case for this path: nothing was multiplied.
 template <class P>
-static void multiply_panels(const Product& product, ParallelFor parallel) {
+static bool multiply_panels(const Product& product, ParallelFor parallel) {
     const int64_t inner = product.inner(), panels = parts_of(product.columns(), P::PANEL);
     const int64_t fitting = CHUNK_BYTES / ((inner + 1) * (int64_t)sizeof(typename P::A));
     const int64_t chunk = larger(LEAST_CHUNK, smaller(fitting / PART_ROWS * PART_ROWS, MOST_CHUNK));
     Prepared<P> prepared(product, parallel);
+    if (prepared.outliers.too_many) return false;
     for (int64_t first = 0; first < product.rows; first += chunk) {
         const int64_t rows = smaller(chunk, product.rows - first);
         prepared.take(first, rows, parallel);
         Job<P> job{product, prepared, first, rows, parts_of(rows, PART_ROWS), smaller(inner, INNER)};
         parallel(panels * job.parts, 1, Job<P>::run, &job);
     }
+    return true;
 }
 
 }  // namespace loralab
