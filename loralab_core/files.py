@@ -1,8 +1,10 @@
 """Files that are either whole or absent: written beside their place, synced, then renamed."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def sync_directory(path: Path) -> None:
@@ -19,10 +21,17 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Raises OSError (no space, read-only) with `path` untouched and nothing left beside it.
     """
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """A file to write `path`'s new content to. Raises as write_atomic does."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(beside, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

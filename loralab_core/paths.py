@@ -61,6 +61,11 @@ def cache_dir() -> Path:
     return home() / "cache"
 
 
+def quantised_dir() -> Path:
+    """Models as they were quantised, each a file that may be deleted."""
+    return cache_dir() / "quantised"
+
+
 def socket_dir() -> Path:
     """`loralab-<uid>` of the temporary directory, created 0700; refused if someone else owns it.
 

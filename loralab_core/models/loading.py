@@ -22,6 +22,7 @@ from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.incoming import Recipe, weights
 from loralab_core.models.naming import stored_as
+from loralab_core.models.quantised_cache import cache_file, read_cache, write_cache
 from loralab_core.models.stored_names import as_stored, check_tied
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
@@ -49,10 +50,22 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
         fill_decoder(model, source, progress)
     else:
         dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
-        recipe = Recipe(base)  # type: ignore[arg-type]
-        place(model, dtype, device, recipe)
-        fill_decoder(model, source, progress, recipe)
+        _quantised(model, source, Recipe(base), dtype, device, progress)  # type: ignore[arg-type]
     return model.eval()
+
+
+def _quantised(
+    model: Decoder, source: Path, recipe: Recipe, dtype: torch.dtype, device: torch.device, progress: Progress | None
+) -> None:
+    """From what was kept on disk the last time, or made now and kept."""
+    place(model, dtype, device, recipe)
+    tell, file = progress or (lambda done, total, what: None), cache_file(fingerprint(source), recipe, dtype)
+    if (why := read_cache(model, recipe, file, tell)) is None:
+        tell(1, 1, "ready")
+        return
+    fill_decoder(model, source, progress, recipe, f"quantising the model to {recipe.kind} {why}".rstrip())
+    if why := write_cache(model, file):
+        tell(1, 1, f"the model in {recipe.kind} was {why}")
 
 
 def place(model: Decoder, dtype: torch.dtype, device: torch.device, recipe: Recipe | None = None) -> None:
@@ -70,10 +83,15 @@ def place(model: Decoder, dtype: torch.dtype, device: torch.device, recipe: Reci
         model.tie_head()  # each was given its own memory
 
 
-def fill_decoder(model: Decoder, source: Path, progress: Progress | None = None, recipe: Recipe | None = None) -> None:
+def fill_decoder(
+    model: Decoder,
+    source: Path,
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
+    what: str = "reading the model",
+) -> None:
     """Copy the weights of a directory or GGUF file into a model of the same config. Raises as load_decoder does."""
     total, done = sum(file.stat().st_size for file in weight_files(source)), 0
-    what = f"quantising the model to {recipe.kind}" if recipe else "reading the model"
     if progress:
         progress(0, total, what)
     for size in (copy_gguf if is_gguf(source) else _copy_safetensors)(model, source, recipe):

@@ -6,11 +6,12 @@ from torch import Tensor
 
 from loralab_core.architecture.quantised import Format, Quantised
 from loralab_core.quant import bitsandbytes_4bit, bitsandbytes_8bit, fp8, mlx
+from loralab_core.quant.file import load_quantized, save_quantized
 from loralab_core.quant.parts import Parts
 from loralab_core.quant.quantize import quantize
 from loralab_core.quant.tensor import QuantTensor
 
-__all__ = ["FORMATS", "QuantTensor", "dequantise", "quantize", "split_part"]
+__all__ = ["FORMATS", "QuantTensor", "dequantise", "load_quantized", "quantize", "save_quantized", "split_part"]
 
 FORMATS: dict[Format, ModuleType] = {
     "bitsandbytes 4-bit": bitsandbytes_4bit,
