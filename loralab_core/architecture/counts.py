@@ -34,10 +34,15 @@ def projection_shapes(config: DecoderConfig, layer: int = 0) -> Shapes:
 
 def parameter_count(config: DecoderConfig) -> int:
     """All weights of the model; a tied head counts once."""
-    vocabulary = config.vocab_size * config.hidden_size * (1 if config.tied_head else 2)
-    ends = vocabulary + _norm(config, config.hidden_size) + config.learned_positions * config.hidden_size
+    ends = vocabulary_parameter_count(config) + _norm(config, config.hidden_size)
+    ends += config.learned_positions * config.hidden_size
     ends += config.vocab_size if config.head_bias else 0
     return ends + sum(_layer_count(config, layer) for layer in range(config.layers))
+
+
+def vocabulary_parameter_count(config: DecoderConfig) -> int:
+    """Of the embedding, and of the head where it is another."""
+    return config.vocab_size * config.hidden_size * (1 if config.tied_head else 2)
 
 
 def _layer_count(config: DecoderConfig, layer: int) -> int:

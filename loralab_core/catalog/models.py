@@ -13,6 +13,7 @@ class Figures(msgspec.Struct, frozen=True):
     context: int  # tokens
     adapter_parameters: int | None = None  # of a LoRA of rank 8 on every projection
     cache_numbers: int | None = None  # in the keys and values of 2,048 tokens
+    vocabulary_parameters: int | None = None  # of the embedding, and of the head where it is another
 
 
 class CatalogModel(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ import argparse
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from loralab_core.cli.generate import add_number_options
 from loralab_core.cli.main import Subparsers
 from loralab_core.cli.sampling_options import add_sampling_options, sampling_from
 
@@ -23,7 +24,7 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
     parser.add_argument("--model", metavar="DIR|ID", help="model directory, .gguf file or Hub id")
     parser.add_argument("--adapter", metavar="DIR", help="a PEFT adapter for this model")
     parser.add_argument("--run", dest="target", metavar="RUN", help="the model and adapter of this run")
-    parser.add_argument("--base", default="auto", help="number format of the weights (default: auto)")
+    add_number_options(parser)
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]|mps")
     parser.add_argument("--continue", dest="continues", action="store_true", help="continue texts instead of chatting")
     parser.add_argument("--system", metavar="TEXT", help="the system message")
@@ -45,7 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
         adapter = str(find_adapter(arguments.adapter)) if arguments.adapter else None
         place = str(target.path) if target else None
         conversation = Conversation(
-            client, sampling, place, adapter, arguments.system, arguments.continues, as_json=arguments.json
+            client,
+            sampling,
+            place,
+            adapter,
+            arguments.system,
+            arguments.continues,
+            as_json=arguments.json,
+            compute=arguments.compute,
         )
         return talk(conversation)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from loralab_core.errors import BadInput
-from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.config import TrainConfig, check_base
 from loralab_core.runs.directory import check_free
 
 
@@ -34,7 +34,9 @@ def resolve_place(config: TrainConfig, parameters: int) -> TrainConfig:
     from loralab_core.hardware.devices import resolve_base, resolve_device
 
     device = resolve_device(config.device)
-    return msgspec.structs.replace(config, device=device, base=resolve_base(config.base, device, parameters))
+    base = resolve_base(config.base, device, parameters)
+    check_base(config, base)
+    return msgspec.structs.replace(config, device=device, base=base)
 
 
 def count_parameters(model_dir: Path) -> int:

@@ -17,7 +17,7 @@ from loralab_core.cli.terminal import size
 from loralab_core.errors import LoraLabError, explain_os_error
 from loralab_core.hardware.memory import find_memory
 from loralab_core.hardware.probe import find_gpus, find_torch, is_apple_silicon
-from loralab_core.paths import home
+from loralab_core.paths import home, quantised_dir
 from loralab_core.wire.logout import survey
 from loralab_core.wire.registry import clear_dead_sockets, clear_stale, list_engines
 
@@ -42,6 +42,7 @@ def check_up() -> list[Finding]:
         check_memory,
         check_compiler,
         check_home,
+        check_quantised,
         check_engines,
         check_logout,
         check_ui,
@@ -124,6 +125,16 @@ def check_home() -> list[Finding]:
         advice = "`loralab runs delete` makes room, or set LORALAB_HOME to another disk"
         return [Finding("LORALAB_HOME", "note", f"{place} has only {size(free)} free; {advice}")]
     return [Finding("LORALAB_HOME", "ok", f"{place}, {size(free)} free")]
+
+
+def check_quantised() -> list[Finding]:
+    kept = list(quantised_dir().glob("*.safetensors"))
+    if not kept:
+        return []
+    total = sum(file.stat().st_size for file in kept)
+    models = "1 model" if len(kept) == 1 else f"{len(kept)} models"
+    said = f"{models} kept, {size(total)} in {quantised_dir()}; they may be deleted and are made again when needed"
+    return [Finding("quantised", "ok", said)]
 
 
 def check_engines() -> list[Finding]:

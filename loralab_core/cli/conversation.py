@@ -9,6 +9,7 @@ import msgspec
 from loralab_core.cli.sampling_options import say_ending
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, print_json, say, size
 from loralab_core.errors import LoraLabError
+from loralab_core.runs.config import Compute
 from loralab_core.text.turns import whole_characters
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (
@@ -43,8 +44,10 @@ class Conversation:
         system: str | None = None,
         continues: bool = False,
         as_json: bool = False,
+        compute: Compute = "auto",
     ) -> None:
         self.client = client
+        self.compute = compute
         self.as_json = as_json
         self.run = run
         self.continues = continues
@@ -111,6 +114,7 @@ class Conversation:
             prompt=text + begun if self.continues else None,
             sampling=msgspec.structs.replace(self._sampling, seed=(self._sampling.seed + self._turns - 1) % SEEDS),
             continue_final_message=bool(begun) and not self.continues,
+            compute=self.compute,
         )
         self.client.send(request)
         return request.id

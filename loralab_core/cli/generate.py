@@ -2,11 +2,12 @@
 
 import argparse
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from loralab_core.cli.main import Subparsers
 from loralab_core.cli.sampling_options import add_sampling_options, sampling_from, say_ending, told
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, count, print_json, say
+from loralab_core.runs.config import Base, Compute
 
 if TYPE_CHECKING:
     from loralab_core.inference.generate import Answer
@@ -43,9 +44,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """What generate and eval share."""
     parser.add_argument("--model", required=True, help="a model directory, a .gguf file or a Hub id")
     parser.add_argument("--adapter", help="a PEFT adapter directory, a checkpoint or a run (its adapter)")
-    parser.add_argument("--base", default="auto", choices=("auto", "fp32", "bf16", "nf4", "int4", "int8"))
+    add_number_options(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--threads", type=count, help="processor threads")
+
+
+def add_number_options(parser: argparse.ArgumentParser) -> None:
+    """Of a model that answers."""
+    parser.add_argument("--base", default="auto", choices=get_args(Base), help="number format of the weights")
+    parser.add_argument("--compute", default="auto", choices=get_args(Compute), help="products with quantised weights")
 
 
 def run(arguments: argparse.Namespace) -> int:

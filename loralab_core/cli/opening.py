@@ -34,7 +34,13 @@ def open_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Adapter | No
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with progress_bar("opening the model") as move:
-        lm = load(arguments.model, arguments.base, arguments.device, lambda done, total, what: move(done, total))
+        lm = load(
+            arguments.model,
+            arguments.base,
+            arguments.device,
+            lambda done, total, what: move(done, total),
+            arguments.compute,
+        )
     adapter = lm.attach(find_adapter(arguments.adapter)) if arguments.adapter else None
     return lm, adapter
 

@@ -18,6 +18,7 @@ from loralab_core.lora.loaded import LoadedModel
 from loralab_core.lora.peft_files import load_adapter
 from loralab_core.lora.peft_settings import CONFIG
 from loralab_core.paths import expand_user
+from loralab_core.runs.config import check_compute
 from loralab_core.runs.directory import RunDirectory, open_run
 from loralab_core.runs.result import newest_result
 from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
@@ -110,7 +111,10 @@ class Answers:
         ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt, continue_final_message=goes_on)
         begun = _begun(request, lm, ids)
         continues = goes_on or request.messages is None
-        question.answer = Answer(lm, ids, request.sampling, adapter, continues=continues, begun=begun)
+        check_compute(request.compute, lm.base)
+        question.answer = Answer(
+            lm, ids, request.sampling, adapter, continues=continues, begun=begun, compute=request.compute
+        )
         question.pieces = question.answer.pieces()
         started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids), begun=begun)
         self.server.send(question.client, started)

@@ -12,6 +12,7 @@ from loralab_core.inference.sampling import Sampler
 from loralab_core.inference.stopping import StopStrings, stop_ids
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
+from loralab_core.ops import Compute
 from loralab_core.text.system_turn import render_question
 from loralab_core.wire.messages import Sampling
 
@@ -67,15 +68,18 @@ class Answer:
         *,
         continues: bool = False,
         begun: str = "",
+        compute: Compute | None = None,
     ):
         """`adapter` must not change while the answer is made: pass a snapshot of one that is being trained.
 
         `continues`: the prompt is a text that goes on, so the space between the two belongs to the answer.
-        `begun`: what of the answer the prompt ends with; `text` begins with it.
+        `begun`: what of the answer the prompt ends with; `text` begins with it. `compute`: of products with quantised
+        weights, where not as the model was opened.
         Raises BadInput for a setting of `sampling` that cannot be.
         """
         tokenizer = lm.text()
         self.lm, self.ids, self.sampling, self.adapter = lm, list(ids), sampling, adapter
+        self.compute = compute
         self.tokens: list[int] = []
         self.begun = self.text = begun
         self.ended = sampling.max_new_tokens == 0
@@ -93,7 +97,7 @@ class Answer:
 
     def pieces(self) -> Iterator[str]:
         """The first `next` reads the prompt and draws the first token; each further one draws one more."""
-        reader = Reader(self.lm, [self.ids], self.adapter)
+        reader = Reader(self.lm, [self.ids], self.adapter, self.compute)
         while not self.ended:
             began, first = time.perf_counter(), not self.tokens
             piece = self.take(reader.logits()[0])

@@ -14,13 +14,19 @@ from loralab_core.inference.kv_cache import KVCache
 from loralab_core.inference.token_decoder import TokenDecoder, can_decode
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.ops import AttentionPlan
+from loralab_core.ops import AttentionPlan, Compute
 
 
 class Reader:
-    def __init__(self, lm: LoadedModel, prompts: Sequence[Sequence[int]], adapter: Adapter | None = None):
-        """`prompts`: token ids, at least one of at least one. `adapter` is switched on for each reading only."""
-        self.lm, self.adapter = lm, adapter
+    def __init__(
+        self,
+        lm: LoadedModel,
+        prompts: Sequence[Sequence[int]],
+        adapter: Adapter | None = None,
+        compute: Compute | None = None,
+    ):
+        """`prompts`: token ids, at least one of at least one. `adapter`, `compute`: used for each reading only."""
+        self.lm, self.adapter, self.compute = lm, adapter, compute
         self._rows = [list(prompt) for prompt in prompts]
         longest = max(map(len, self._rows))
         self._pads = [longest - len(row) for row in self._rows]
@@ -35,7 +41,7 @@ class Reader:
         if self._tokens is not None and self._one_new(past) and self._tokens.fits(past):
             return self._tokens.logits(self._rows[0][-1], self._cache)
         ids = torch.tensor([self._slots(row, pad)[past:] for row, pad in zip(self._rows, self._pads, strict=True)])
-        with torch.no_grad(), self.lm.using(self.adapter):
+        with torch.no_grad(), self.lm.using(self.adapter, self.compute):
             how = self._places(past, ids.shape[1]) if any(self._pads) else {}
             hidden = model.hidden(ids.to(model.device), cache=self._cache, **how)[:, -1:]
             return model.logits(hidden)[:, 0]

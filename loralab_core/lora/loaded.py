@@ -16,6 +16,8 @@ from loralab_core.lora.adapter import Adapter, use_adapter
 from loralab_core.lora.peft_files import load_adapter
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import Progress, load_decoder
+from loralab_core.ops import Compute
+from loralab_core.runs.config import check_compute
 from loralab_core.text.tokenizer import Tokenizer
 from loralab_core.text.tokenizer_files import has_tokenizer
 
@@ -33,6 +35,10 @@ class LoadedModel:
     device: torch.device
     adapters: dict[str, Adapter] = field(default_factory=dict)
     current: str | None = None
+    compute: Compute = "auto"  # of answers
+
+    def __post_init__(self) -> None:
+        self.model.use_compute(self.compute)
 
     def attach(self, adapter_dir: str | Path, name: str = "default") -> Adapter:
         """Read a PEFT directory and keep it under `name`; switched on with `use(name)`. Raises BadInput."""
@@ -58,12 +64,17 @@ class LoadedModel:
         self.current = name
 
     @contextmanager
-    def using(self, adapter: Adapter | None) -> Iterator[None]:
-        """Switch for a moment, then back: how an answer is made between two micro-batches of training."""
+    def using(self, adapter: Adapter | None, compute: Compute | None = None) -> Iterator[None]:
+        """Switch for a moment, then back: how an answer is made between two micro-batches of training.
+
+        `compute`: of products with quantised weights, where not as this model was opened.
+        """
         use_adapter(self.model, adapter)
+        self.model.use_compute(compute or self.compute)
         try:
             yield
         finally:
+            self.model.use_compute(self.compute)
             use_adapter(self.model, self.adapters[self.current] if self.current is not None else None)
 
     def window(self, seq_len: int | None) -> int:
@@ -84,15 +95,22 @@ class LoadedModel:
         return self.tokenizer
 
 
-def load(model: str | Path, base: str = "auto", device: str = "auto", progress: Progress | None = None) -> LoadedModel:
-    """Open a model directory, a GGUF file or a Hub id. `base`: auto, fp32, bf16, nf4, int4 or int8.
+def load(
+    model: str | Path,
+    base: str = "auto",
+    device: str = "auto",
+    progress: Progress | None = None,
+    compute: Compute = "auto",
+) -> LoadedModel:
+    """Open a model directory, a GGUF file or a Hub id. Raises BadInput where it cannot.
 
-    Raises BadInput where it cannot.
+    base: auto, fp32, bf16, or quantised: nf4, int4, int8. compute: how answers multiply quantised weights.
     """
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = torch.device(resolve_device(device))
     precision = resolve_base(base, str(where), parameter_count(config))
+    check_compute(compute, precision)
     tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
     decoder = load_decoder(directory, precision, where, progress)
-    return LoadedModel(decoder, tokenizer, directory, precision, where)
+    return LoadedModel(decoder, tokenizer, directory, precision, where, compute=compute)

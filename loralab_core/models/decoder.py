@@ -16,10 +16,10 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from loralab_core.architecture.config import DecoderConfig
-from loralab_core.models.mlp import MLP, Mixture
+from loralab_core.models.mlp import MLP, ExpertLinear, Mixture
 from loralab_core.models.parts import Embedding, Linear, Norm
 from loralab_core.models.rope import RotaryTable, Turn
-from loralab_core.ops import AttentionPlan, attention, rotary, soft_cap
+from loralab_core.ops import AttentionPlan, Compute, attention, rotary, soft_cap
 from loralab_core.quant import QuantTensor
 
 Plans = Mapping[int | None, AttentionPlan]  # by window
@@ -132,6 +132,7 @@ class Decoder(nn.Module):
             self.tie_head()
         self.ropes = [RotaryTable(rope) for rope in config.ropes]
         self.checkpoint_activations = False
+        self.compute: Compute = "auto"
 
     def tie_head(self) -> None:
         """Let the head be the embedding, as the checkpoint has it. Again after the parameters got new memory."""
@@ -139,6 +140,14 @@ class Decoder(nn.Module):
             self.head.hold(self.embedding.weight)
         else:
             self.head.register_parameter("weight", self.embedding.weight)
+
+    def use_compute(self, compute: Compute) -> None:
+        """How products with quantised weights are made from now on."""
+        if compute != self.compute:
+            self.compute = compute
+            for module in self.modules():
+                if isinstance(module, Linear | ExpertLinear):
+                    module.compute = compute
 
     @property
     def device(self) -> torch.device:

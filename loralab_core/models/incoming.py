@@ -19,6 +19,7 @@ from loralab_core.quant.quantize import Method
 from loralab_core.quant.tensor import Kind
 
 FINE: Kind = "int8"  # of embedding and head: nearly lossless
+VERSION = 1  # of what a recipe makes of the same weights
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Recipe:
     kind: Kind
     group: int = 64
     method: Method = "nearest"
+
+    @property
+    def name(self) -> str:
+        """The same where the same weights become the same bytes."""
+        return f"{self.kind}-{self.group}-{self.method}-{VERSION}"
 
     def kind_of(self, path: str, module: nn.Module) -> Kind | None:
         """What becomes of the weight of our module `path`; None where it stays dense."""

@@ -16,7 +16,6 @@ from loralab_core.paths import quantised_dir
 from loralab_core.quant.file import Held, load_quantized, save_quantized
 from loralab_core.quant.tensor import QuantTensor
 
-VERSION = 1  # of what a recipe makes of the same weights
 SPARE = 2 << 30  # bytes of the disk that are left alone
 
 Progress = Callable[[int, int, str], None]
@@ -24,8 +23,7 @@ Progress = Callable[[int, int, str], None]
 
 def cache_file(fingerprint: str, recipe: Recipe, dtype: torch.dtype) -> Path:
     """Where a model of these weights is kept; `dtype` is that of what stays dense."""
-    how = f"{recipe.kind}-{recipe.group}-{recipe.method}-{str(dtype).removeprefix('torch.')}-{VERSION}"
-    return quantised_dir() / f"{fingerprint[:32]}-{how}.safetensors"
+    return quantised_dir() / f"{fingerprint[:32]}-{recipe.name}-{str(dtype).removeprefix('torch.')}.safetensors"
 
 
 def read_cache(model: Decoder, recipe: Recipe, file: Path, progress: Progress) -> str | None:

@@ -9,13 +9,14 @@ from typing import Literal
 import msgspec
 
 from loralab_core.architecture.config import DecoderConfig
-from loralab_core.architecture.counts import adapter_parameter_count, parameter_count
+from loralab_core.architecture.counts import adapter_parameter_count, parameter_count, vocabulary_parameter_count
 from loralab_core.catalog.models import Figures
 from loralab_core.hardware.devices import auto_base
 from loralab_core.hardware.room import Room
 
 TOKENS, RANK = 2048, 8  # of the answer and of the adapter whose memory is stated
-WIDTH = {"fp32": 4, "bf16": 2}  # bytes of a number
+WIDTH = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "nf4": 0.516, "int4": 0.516}  # bytes of a weight and its scale
+FINE = 1  # byte of one in a quantised model's embedding and head
 ADAPTER_STATE = 16  # bytes of a trained weight: itself, its gradient and Adam's two moments, all float32
 ROOMY = 2 / 3  # of the free memory: with more than that taken, a usual batch may not find its place
 
@@ -35,17 +36,25 @@ def figures_of(config: DecoderConfig) -> Figures:
     tokens = min(TOKENS, config.context)
     kept = sum(min(tokens, window or tokens) for window in config.windows or (None,) * config.layers)
     adapter = adapter_parameter_count(config, RANK)
-    return Figures(parameter_count(config), config.context, adapter, 2 * config.kv_size * kept)
+    vocabulary = vocabulary_parameter_count(config)
+    return Figures(parameter_count(config), config.context, adapter, 2 * config.kv_size * kept, vocabulary)
+
+
+def weight_bytes(figures: Figures, base: str) -> int:
+    """Embedding and head are never in 4 bits; where their size is not known they are counted so: it is "at least"."""
+    apart = (figures.vocabulary_parameters or 0) if base in ("nf4", "int4") else 0
+    return int(WIDTH[base] * (figures.parameters - apart)) + FINE * apart
 
 
 def answer_bytes(figures: Figures, base: str) -> int:
-    """The weights in `base` and the keys and values of the answer."""
-    return WIDTH[base] * (figures.parameters + (figures.cache_numbers or 0))
+    """The weights in `base` and the keys and values of the answer, of 2 bytes where the weights have fewer."""
+    width = int(max(WIDTH[base], WIDTH["bf16"]))
+    return weight_bytes(figures, base) + width * (figures.cache_numbers or 0)
 
 
 def train_bytes(figures: Figures, base: str) -> int:
     """The frozen weights in `base` and an adapter on every projection with its optimiser's state."""
-    return WIDTH[base] * figures.parameters + ADAPTER_STATE * (figures.adapter_parameters or 0)
+    return weight_bytes(figures, base) + ADAPTER_STATE * (figures.adapter_parameters or 0)
 
 
 def need(figures: Figures, room: Room) -> Need:

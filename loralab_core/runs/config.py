@@ -88,14 +88,21 @@ def config_from(settings: dict[str, Any]) -> TrainConfig:
         given = f"{name} = {settings[name]!r}" if name in settings else "setting"
         what = what.replace("`", "").replace("Expected", "expected").replace("Object missing", "missing")
         raise BadInput(f"{given} does not fit: {what}; `loralab train --help` explains") from None
-    check_trainable(config.mode, config.base)
+    check_base(config, config.base)
     return config
 
 
-def check_trainable(mode: str, base: str) -> None:
-    """BadInput where all weights were to be trained of a base whose weights are rounded to a few bits."""
-    if mode == "full" and base in QUANTISED:
+def check_base(config: TrainConfig, base: str) -> None:
+    """BadInput where what is asked cannot be done with a base in this number format."""
+    if config.mode == "full" and base in QUANTISED:
         raise BadInput(f"weights in {base} cannot be trained themselves; use --mode adapter, or --base bf16")
+    check_compute(config.compute, base)
+
+
+def check_compute(compute: str, base: str) -> None:
+    """BadInput for products in 8 bits with weights that are not quantised."""
+    if compute.startswith("w4a8") and base not in QUANTISED:
+        raise BadInput(f"--compute {compute} is for quantised weights; give --base {', '.join(QUANTISED)} with it")
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

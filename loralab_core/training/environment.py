@@ -5,12 +5,12 @@ from typing import Any
 import torch
 
 import loralab_core
+from loralab_core.models.incoming import Recipe
 from loralab_core.ops.native import choice
 from loralab_core.ops.native.choice import Table
 from loralab_core.ops.native.library import native
-from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.config import QUANTISED, TrainConfig
 
-QUANTISED = ("nf4", "int4", "int8")  # bases whose products compiled kernels may take
 DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process asked for another number
 
 
@@ -34,7 +34,7 @@ def paths_in_use(base: str) -> Table:
 
 def environment(device: torch.device, base: str) -> dict[str, Any]:
     """Facts that may change the last digit of a result."""
-    return {
+    facts = {
         "loralab": loralab_core.__version__,
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
@@ -42,6 +42,7 @@ def environment(device: torch.device, base: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "kernels": str(native()) if base in QUANTISED else "reference",
     }
+    return facts | ({"quantised": Recipe(base).name} if base in QUANTISED else {})  # type: ignore[arg-type]
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:

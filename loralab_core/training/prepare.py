@@ -13,7 +13,7 @@ from loralab_core.architecture.counts import parameter_count
 from loralab_core.errors import BadInput
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.paths import cache_dir
-from loralab_core.runs.config import TrainConfig, check_trainable
+from loralab_core.runs.config import TrainConfig, check_base
 from loralab_core.runs.events import Event
 from loralab_core.text.dataset import TokenizedCorpus, prepare
 from loralab_core.text.packing import Windows, pack
@@ -45,7 +45,7 @@ def prepare_run(
 
     `form`: how prompts were asked in an earlier sitting.
     """
-    check_trainable(config.mode, lm.base)
+    check_base(config, lm.base)
     seq_len = lm.window(config.seq_len)
     prompts = prepare_prompts(config, lm, form)
     corpus = yield from _tokenized(config, lm, seq_len, cancelled)

@@ -144,8 +144,8 @@ def continuation(
     """The events that say how this sitting differs from an undisturbed run: resumed, another machine, more steps."""
     if past:
         yield {"event": "resumed", "step": trainer.step}
-    base = trainer.lm.base
-    was, now = before.get("environment", {}), environment(trainer.lm.device, base) | {"base": base}
+    device, base = trainer.lm.device, trainer.lm.base
+    was, now = before.get("environment", {}), environment(device, base) | {"base": base}
     if before and (why := differences(was | {"base": before["config"]["base"]}, now)):
         yield {"event": "warning", "sentence": f"from here on not bit-identical to an undisturbed run, because {why}"}
     if extend_to is not None and extend_to != trainer.steps:

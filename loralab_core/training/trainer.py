@@ -111,7 +111,7 @@ class Trainer:
         if adapter is not None:
             adapter.set_dropout_seed(counter_seed(self.config.seed, 2, self.step + 1, micro))
         try:
-            with self.lm.using(adapter):
+            with self.lm.using(adapter, self.config.compute):
                 yield
         finally:
             model.checkpoint_activations = False

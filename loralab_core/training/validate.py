@@ -20,7 +20,7 @@ def validate(
     total, count, micro = 0.0, 0, prepared.config.micro_batch or 1
     pieces = evaluate_windows(lm.model, prepared.validation, prepared.validation_indices, micro)
     while not stopping():
-        with lm.using(trainer.adapter):
+        with lm.using(trainer.adapter, trainer.config.compute):
             piece = next(pieces, None)
         if piece is None:
             yield eval_event(trainer.step, total / max(1, count))

@@ -1,6 +1,6 @@
 """What a client asks of the engine. A request carries an `id` of its sender's choosing, which every answer repeats."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,6 +90,7 @@ class Generate(Message, tag="generate"):
     """Ask for an answer, by chat messages or by a text to continue (exactly one of the two).
 
     `speaker`: "base"; "lora" (the adapter of `run`: as it is being trained, or as it ended); or an adapter directory.
+    `compute`: of products with quantised weights; "auto" leaves activations as they are.
     `continue_final_message`: the last of the messages is the beginning of the answer, which goes on from there.
     With a `run`, the exchange is kept in its chat.jsonl.
     Replied by GenerationStarted, Pieces, then Generated or Failed.
@@ -102,6 +103,7 @@ class Generate(Message, tag="generate"):
     prompt: str | None = None
     sampling: Sampling = Sampling()
     continue_final_message: bool = False
+    compute: Literal["auto", "w4a16", "w4a8-grad", "w4a8"] = "auto"
 
 
 class Cancel(Message, tag="cancel"):

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.text import Text
 from textual import on, work
@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from loralab_core.errors import BadInput
 from loralab_core.planning.presets import Preset, list_presets
+from loralab_core.runs.config import Base, Compute
 from loralab_tui import words
 from loralab_tui.config import keymap
 from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, Plan, plan_from
@@ -26,7 +27,8 @@ PRESET = "A starting point: fills the fields, every one can be changed after."
 ABOUT = {
     "preset": PRESET,
     "mode": "Adapter: small and new beside the model. Full: every weight of the model itself; four times the memory.",
-    "base": "Precision in which the model itself is held: auto takes what suits the device.",
+    "base": "Precision in which the model itself is held: auto is fp32 or bf16, nf4 a quarter of bf16's memory.",
+    "compute": "How quantised weights are multiplied: w4a8 rounds activations to 8 bits, w4a8-grad only gradients.",
     "rank": "How much the adapter can learn; 8 for a manner, 32 for a subject.",
     "alpha": "How strongly the adapter counts; usually twice the rank.",
     "targets": "Which projections get an adapter: all learns most, attention takes least memory.",
@@ -41,7 +43,8 @@ ABOUT = {
 }
 CHOICES: dict[str, tuple[tuple[str, str], ...]] = {
     "mode": (("adapter", "adapter"), ("full", "full")),
-    "base": (("auto", "auto"), ("fp32", "fp32"), ("bf16", "bf16")),
+    "base": tuple((name, name) for name in get_args(Base)),
+    "compute": tuple((name, name) for name in get_args(Compute)),
     "targets": (("all", "all"), ("attention", "attention"), ("mlp", "mlp")),
     "checkpoint_activations": (("keep: faster", "False"), ("twice: lean", "True")),
 }
@@ -59,6 +62,7 @@ ROWS = (
     ("micro_batch", "Micro-batch"),
     ("seq_len", "Window"),
     ("checkpoint_activations", "Activations"),
+    ("compute", "Compute"),
     ("name", "Name"),
 )
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from loralab_core.runs.config import TrainConfig
+from loralab_core.paths import quantised_dir
+from loralab_core.runs.config import Base, TrainConfig
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import read
 from loralab_core.runs.summary import summarise
@@ -28,11 +29,11 @@ class Undisturbed(NamedTuple):
     seconds: float  # from run.json to the end
 
 
-def config(fixtures: Path, place: Path) -> TrainConfig:
+def config(fixtures: Path, place: Path, base: Base = "fp32") -> TrainConfig:
     return TrainConfig(
         model=str(fixtures / "models" / "stories260K"),
         corpus=(str(fixtures / "corpora" / "the-verdict.txt"),),
-        base="fp32",
+        base=base,
         device="cpu",
         threads=1,
         seq_len=32,
@@ -117,6 +118,23 @@ def test_killed_at_a_bad_moment(
     run_to_end(resuming(run))
     assert weights(run) == undisturbed.weights
     check_history(run)
+
+
+def test_killed_on_a_quantised_base(home: Path, fixtures_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+    """Also the one that was killed while it was quantised or kept on disk."""
+    whole, run = (RunDirectory(tmp_path / name) for name in ("whole", "run"))
+    for moment in (being_quantised, being_written):
+        victim = training(config(fixtures_dir, run.path, "nf4")) if not run.path.exists() else resuming(run)
+        wait_until(lambda moment=moment: moment(run), "the moment")
+        kill(victim)
+    run_to_end(resuming(run))
+    run_to_end(training(config(fixtures_dir, whole.path, "nf4")))
+    assert weights(run) == weights(whole)
+    check_history(run)
+
+
+def being_quantised(run: RunDirectory) -> bool:
+    return quantised_dir().is_dir()
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -61,10 +61,11 @@ def test_recomputation_draws_the_same_dropout(fixtures_dir: Path) -> None:
     assert plain == pytest.approx(again, rel=1e-6)
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(fixtures_dir: Path) -> None:
-    config = small(fixtures_dir, dropout=0.1, micro_batch=2)
+@pytest.mark.parametrize("base", ["fp32", "nf4", "int4", "int8"])
+def test_a_stopped_run_goes_on_to_the_same_bytes(base: str, fixtures_dir: Path) -> None:
+    config = small(fixtures_dir, dropout=0.1, micro_batch=2, base=base)
     undisturbed = list(ll.train(config))
-    lm, run = load(config.model, "fp32", "cpu"), create_run(config)
+    lm, run = load(config.model, base, "cpu"), create_run(config)
     for step in (3, 8):
         last = stopped_after(lm, run, step)
         assert last["event"] == "stopped" and last["steps"] == step and last["why"] == "stopped by the test"
