@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
@@ -51,7 +52,14 @@ class Kernels(build_ext):
         return {}
 
 
+class AnyPython(bdist_wheel):
+    """The library knows torch's stable ABI and nothing of Python's."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return "py3", "none", super().get_tag()[2]
+
+
 setup(
     ext_modules=[Extension("loralab_core.ops.native.built.cpu", [])] if kernels_can_be_built() else [],
-    cmdclass={"build_py": WithSources, "build_ext": Kernels},
+    cmdclass={"build_py": WithSources, "build_ext": Kernels, "bdist_wheel": AnyPython},
 )

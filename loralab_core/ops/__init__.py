@@ -2,6 +2,7 @@
 
 from loralab_core.ops.attention import AttentionPlan, attention
 from loralab_core.ops.cross_entropy import linear_cross_entropy
+from loralab_core.ops.dequantize import dequantize
 from loralab_core.ops.elementwise import activate, gated, layer_norm, rms_norm, rotary, soft_cap
 from loralab_core.ops.linear import linear
 from loralab_core.ops.lora import Lora
@@ -13,6 +14,7 @@ __all__ = [
     "Lora",
     "activate",
     "attention",
+    "dequantize",
     "gated",
     "layer_norm",
     "linear",

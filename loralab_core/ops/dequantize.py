@@ -1,0 +1,47 @@
+"""Rows of a quantised matrix made dense, as one operator: what the compiled kernels do a hundred times faster."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from loralab_core.ops.native.library import native
+from loralab_core.ops.quant_matmul import LIBRARY, WEIGHT, assembled, parts
+from loralab_core.quant.scales import ROWS
+from loralab_core.quant.tensor import QuantTensor
+
+LIBRARY.define(  # type: ignore[no-untyped-call]
+    f"dequantize({WEIGHT}, int first, int last, bool bf16) -> Tensor"
+)
+
+
+def dequantize(weight: QuantTensor, dtype: torch.dtype, first: int = 0, last: int | None = None) -> Tensor:
+    """Rows [first, last) of the weight, dense [last − first, in]."""
+    stop = weight.shape[0] if last is None else last
+    if weight.device.type == "cpu" and dtype in (torch.float32, torch.bfloat16) and native().library:
+        dense: Tensor = torch.ops.loralab.dequantize(*parts(weight), first, stop, dtype == torch.bfloat16)
+        return dense
+    return _rows(weight, first, stop).dequantize(dtype)[first % ROWS :]
+
+
+def _rows(weight: QuantTensor, first: int, last: int) -> QuantTensor:
+    """From the multiple of ROWS at or before `first` on. Raises ValueError."""
+    if not 0 <= first <= last <= weight.shape[0]:
+        raise ValueError(f"rows {first} to {last} are not among the {weight.shape[0]} of the weight")
+    return weight.rows(first - first % ROWS, last)
+
+
+def _composite(codes: Tensor, scales: Tensor, *arguments: Any) -> Tensor:
+    *rest, first, last, bf16 = arguments
+    rows = _rows(assembled(codes, scales, *rest), first, last)
+    return rows.dequantize(torch.bfloat16 if bf16 else torch.float32)[first % ROWS :].contiguous()
+
+
+def _fake(codes: Tensor, *arguments: Any) -> Tensor:
+    width, _, first, last, bf16 = arguments[4:]
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    return codes.new_empty(last - first, width, dtype=dtype)
+
+
+LIBRARY.impl("dequantize", _composite, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+torch.library.register_fake("loralab::dequantize", _fake, lib=LIBRARY)
