@@ -38,7 +38,7 @@ class KVCache:
             self._grow(tokens)
 
     def buffers(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys and values [batch, capacity, kv_heads, D], for one who writes behind `length` and then says `advance`."""
+        """Keys and values [batch, capacity, kv_heads, D], for one who writes behind `length`, then says `advance`."""
         return self._keys[layer], self._values[layer]
 
     def advance(self) -> None:

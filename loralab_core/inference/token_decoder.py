@@ -7,6 +7,7 @@ from loralab_core.architecture.config import DecoderConfig
 from loralab_core.inference.kv_cache import KVCache
 from loralab_core.lora.adapter import Adapter, projections
 from loralab_core.models.decoder import Decoder, Layer
+from loralab_core.models.mlp import MLP
 from loralab_core.models.parts import Linear, Norm
 from loralab_core.ops import Lora
 from loralab_core.ops.decode import ACTIVATIONS, HIGHEST_RANK, PreparedDecoder, kernels_decode
@@ -76,12 +77,14 @@ class TokenDecoder:
 
     def _add_layer(self, lists: "Lists", layer: Layer, keys: Tensor, values: Tensor) -> None:
         attention, mlp = layer.attention, layer.mlp
+        assert isinstance(mlp, MLP) and isinstance(mlp.gate, Linear)
         lists.norm(layer.attention_norm)
         lists.norm(layer.mlp_norm)
         for name in ("query_norm", "key_norm"):
             lists.norm(getattr(attention, name, None))
         lists.tensors += [keys[0].flatten(1), values[0].flatten(1)]
-        for linear in (attention.query, attention.key, attention.value, attention.output, mlp.gate, mlp.up, mlp.down):
+        linears: list[Linear] = [attention.query, attention.key, attention.value, attention.output]
+        for linear in [*linears, mlp.gate, mlp.up, mlp.down]:
             lists.linear(linear, self._layers.get(linear.path))
 
 

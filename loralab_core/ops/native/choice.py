@@ -71,12 +71,12 @@ def classes() -> dict[str, Class]:
 
 
 def candidates(active: Native, compute: str, dtype: torch.dtype, transposed: bool) -> list[str]:
-    """Paths of one numeric class: all of them round x and the weight to no less than x's own type.
+    """Paths of one numeric class: all of them round x and the weight to no less than x's own type, or 8 bits in w4a8.
 
     By rows there is nothing to gain where the weight is transposed: its codes follow one another along y.
     """
     if compute == "w4a8" and "int8" in active.paths:
-        return ["int8"]
+        return ["int8"] if transposed or "rows" not in active.paths else ["rows", "int8"]
     own = ["rows", "float32"] if dtype == torch.float32 else ["rows", "float32", "bf16"]
     torchs = ["gemm"] if dtype == torch.float32 else ["gemm", "gemm32"]
     return [path for path in own[transposed:] if path in active.paths] + torchs
@@ -89,8 +89,8 @@ def fixed(active: Native) -> Table:
 
 def _fixed(active: Native, compute: str, dtype: torch.dtype, transposed: bool) -> list[str]:
     able = candidates(active, compute, dtype, transposed)
-    if able == ["int8"]:
-        return able * BUCKETS
+    if "int8" in able:
+        return able[:1] * (FEW + 1) + able[-1:] * (BUCKETS - FEW - 1)
     own = active.isa not in SLOW
     order = ("bf16", "float32", "gemm", "gemm32") if own and dtype == torch.bfloat16 else ("float32", "gemm")
     many = next(path for path in order if path in able) if own else ("gemm" if dtype == torch.float32 else "gemm32")
