@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loralab_core.errors import LoraLabError
-from loralab_core.ops.native import build, sources
+from loralab_core.ops.native import build, library, sources, verdict
 
 ROOT = Path(__file__).parents[2]
 ASK = "from loralab_core.ops.native.library import native; n = native(); print(n.isa, len(n.paths))"
@@ -87,8 +88,21 @@ def test_a_home_that_cannot_be_written_is_named(few_sources: Path, home: Path) -
 def test_no_compiler_is_said_in_one_line_and_everything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(LoraLabError, match="no C\\+\\+ compiler"):
-        build.built_here(silent)
+    monkeypatch.setattr(build, "find_built", lambda: None)
+    found = library._load(silent)
+    assert found.isa == "reference" and not found.paths
+    assert found.notes == ("no compiled kernels: there is no C++ compiler; everything runs on PyTorch's own operators",)
+
+
+def test_a_kernel_that_crashes_ends_another_process_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = tmp_path / "tried"
+    crash = f"import os; open({str(tried)!r}, 'a').write('once '); os.kill(os.getpid(), {signal.SIGILL.value})"
+    monkeypatch.setattr(verdict, "TRY", crash)
+    for _ in range(2):
+        assert "SIGILL" in verdict.of_untried(Path("cpu-0.so"), "avx512")
+    assert tried.read_text() == "once "
 
 
 def test_switched_off_is_the_reference() -> None:

@@ -86,7 +86,7 @@ def _build(target: Path, compiler: Compiler, say: Say) -> None:
     """With the lock in hand: what lies in a temporary directory here was left by a builder that was killed."""
     for left in target.parent.glob("*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-    say("compiling kernels for this computer, once; half a minute at most on most computers")
+    say("compiling kernels for this computer, once; about half a minute")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as scratch:
         made = _link(compiler, _compile(compiler, Path(scratch)), Path(scratch) / target.name)
