@@ -1,8 +1,8 @@
 // AdamW with both moments in 8 bits (arXiv:2110.02861): one pass over a tensor dequantises, updates and requantises.
 //
 // A block is 256 elements with one scale (the largest magnitude) per moment; a code is the number of an entry of a sorted
-// map of 256 shares of it. The formula, and the same bits, as loralab_core/ops/adam8bit.py: every product and every sum is
-// rounded on its own, so translation units that include this need -ffp-contract=off.
+// map of 256 shares of it. The formula, and the same codes and scales, as loralab_core/ops/adam8bit.py: every product and
+// every sum is rounded on its own, so translation units that include this need -ffp-contract=off.
 #pragma once
 #include <cstdint>
 #include <cstring>

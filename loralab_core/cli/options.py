@@ -10,7 +10,7 @@ import msgspec
 
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.paths import expand_user
-from loralab_core.runs.config import Base, Compute, Mode, Schedule, TrainConfig, config_from, config_to_dict
+from loralab_core.runs.config import Base, Compute, Mode, Optimizer, Schedule, TrainConfig, config_from, config_to_dict
 
 _EXCLUSIVE = {"steps": "epochs", "epochs": "steps"}  # naming one takes back the other from a weaker source
 
@@ -64,6 +64,7 @@ def _add_batch_options(parser: argparse.ArgumentParser) -> None:
     length = _adder(parser.add_mutually_exclusive_group())
     length("--steps", type=int, metavar="N", help="optimiser steps")
     length("--epochs", type=float, metavar="N", help="passes over the corpus")
+    add("--optimizer", choices=get_args(Optimizer), help="how gradients become steps, and the memory that takes")
     add("--lr", type=float, metavar="X", help="peak learning rate")
     add("--schedule", choices=get_args(Schedule), help="how the learning rate moves")
     add("--warmup", type=int, metavar="N", help="steps until the peak learning rate")

@@ -17,6 +17,7 @@ from loralab_core.models.decoder import Decoder
 from loralab_core.models.mlp import MLP, ExpertLinear, Router
 from loralab_core.models.parts import Linear
 from loralab_core.ops import Lora
+from loralab_core.ops.random_bits import counter_seed
 
 Projection = Linear | ExpertLinear
 
@@ -65,17 +66,6 @@ class Adapter:
         """Give every layer its own mask for this micro-batch; None switches dropout off."""
         for number, lora in enumerate(self.layers.values()):
             lora.seed = None if seed is None or lora.dropout == 0.0 else counter_seed(seed, number)
-
-
-def counter_seed(*counters: int) -> int:
-    """A 63-bit seed that depends on every counter (splitmix64's finaliser, folded over them)."""
-    state = 0
-    for counter in counters:
-        state = (state + counter + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1
 
 
 def projections(part: nn.Module) -> Iterator[Projection]:

@@ -10,20 +10,19 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from loralab_core.optim.optimizer import Optimizer, State
+
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # as `torch.optim.AdamW` names them; `step` is float32 []
 
-State = dict[str, Tensor]
 
-
-class AdamW:
-    """`lr` is set before each step. `state` holds the moments of each tensor from its first step on."""
+class AdamW(Optimizer):
+    """Moments are held as the tensor is, `step` where it is."""
 
     def __init__(
         self, tensors: Iterable[Tensor], *, lr: float, betas: tuple[float, float], eps: float, weight_decay: float
     ) -> None:
-        self.tensors = tuple(tensors)
-        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
-        self.state: dict[Tensor, State] = {}
+        super().__init__(tensors, lr=lr)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
     @torch.no_grad()
     def step(self) -> None:
@@ -33,7 +32,7 @@ class AdamW:
             self._update([tensor for tensor in moving if (tensor.device, tensor.dtype) == kind])
 
     def _update(self, tensors: list[Tensor]) -> None:
-        states = [self._state(tensor) for tensor in tensors]
+        states = [self.state_of(tensor) for tensor in tensors]
         gradients = [cast(Tensor, tensor.grad) for tensor in tensors]
         means, squares, steps = ([state[name] for state in states] for name in MOMENTS)
         torch._foreach_add_(steps, 1)
@@ -48,14 +47,7 @@ class AdamW:
             maximize=False,
         )
 
-    def _state(self, tensor: Tensor) -> State:
-        if tensor not in self.state:
-            none_yet = torch.zeros((), dtype=torch.float32, device=tensor.device)
-            begin = (torch.zeros_like(tensor), torch.zeros_like(tensor), none_yet)
-            self.state[tensor] = dict(zip(MOMENTS, begin, strict=True))
-        return self.state[tensor]
-
-    def zero_grad(self) -> None:
-        """The gradients' memory is given back."""
-        for tensor in self.tensors:
-            tensor.grad = None
+    def fresh(self, tensor: Tensor) -> State:
+        none_yet = torch.zeros((), dtype=torch.float32, device=tensor.device)
+        begin = (torch.zeros_like(tensor), torch.zeros_like(tensor), none_yet)
+        return dict(zip(MOMENTS, begin, strict=True))

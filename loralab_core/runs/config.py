@@ -17,6 +17,7 @@ QUANTISED = ("nf4", "int4", "int8")
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 Mode = Literal["adapter", "full"]
 Schedule = Literal["constant", "linear", "cosine"]
+Optimizer = Literal["adamw", "adamw8bit", "adafactor"]
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +47,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     steps: Positive | None = None
     epochs: PositiveReal | None = None  # used where steps is None; one epoch where both are
+    optimizer: Optimizer = "adamw"
     lr: PositiveReal = 2e-4
     schedule: Schedule = "cosine"
     warmup: Natural = 0

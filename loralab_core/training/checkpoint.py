@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from loralab_core.architecture.quantised import without_quantisation
-from loralab_core.errors import LoraLabError
+from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.files import write_directory_atomic
 from loralab_core.lora.peft_files import load_adapter, save_adapter
 from loralab_core.models.companions import write_companions
 from loralab_core.models.naming import checkpoint_tensors
-from loralab_core.optim.adamw import MOMENTS
+from loralab_core.optim import Optimizer
 from loralab_core.runs.checkpoints import TRAINING_STATE
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.safetensors_file import read_tensors
@@ -55,10 +56,9 @@ def save_checkpoint(trainer: Trainer, directory: Path) -> None:
     """Fill `directory` (the caller makes it appear atomically). Raises OSError when the disk refuses."""
     save_weights(trainer, directory)
     moments = {
-        f"{name}.{moment}": held[moment].detach().cpu().contiguous()
+        f"{name}.{moment}": value.detach().cpu().contiguous()
         for name, tensor in trainer.named.items()
-        if (held := trainer.optimizer.state.get(tensor))
-        for moment in MOMENTS
+        for moment, value in trainer.optimizer.state.get(tensor, {}).items()
     }
     save_file(moments, directory / OPTIMIZER)
     state = {"step": trainer.step, "tokens": trainer.tokens, "seconds": trainer.seconds}
@@ -88,7 +88,7 @@ def _announce_dense(config: Path) -> None:
 
 def load_checkpoint(trainer: Trainer, directory: Path) -> None:
     """Put a checkpoint's tensors, moments and counters into `trainer`. Raises BadInput when a file is damaged."""
-    model, device = trainer.lm.model, trainer.lm.device
+    model = trainer.lm.model
     with torch.no_grad():
         if trainer.adapter is not None:
             saved = load_adapter(model, directory)
@@ -99,12 +99,7 @@ def load_checkpoint(trainer: Trainer, directory: Path) -> None:
             places = checkpoint_tensors(model)
             for name, tensor in read_tensors(directory / "model.safetensors"):
                 places[name].copy_(tensor)
-    moments = dict(read_tensors(directory / OPTIMIZER))
-    for name, tensor in trainer.named.items():
-        if f"{name}.step" in moments:
-            found = {moment: moments[f"{name}.{moment}"] for moment in MOMENTS}
-            # cloned: a mapped tensor would keep writing into a file that may be retired
-            trainer.optimizer.state[tensor] = {moment: value.clone().to(device) for moment, value in found.items()}
+    _load_moments(trainer.optimizer, trainer.named, directory / OPTIMIZER)
     try:
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
         trainer.step, trainer.tokens, trainer.seconds = state["step"], state["tokens"], state["seconds"]
@@ -112,3 +107,17 @@ def load_checkpoint(trainer: Trainer, directory: Path) -> None:
         raise LoraLabError(
             f"{directory / STATE} cannot be read ({error}); remove {directory} to use an older one"
         ) from None
+
+
+def _load_moments(optimizer: Optimizer, named: dict[str, Tensor], file: Path) -> None:
+    moments: dict[str, dict[str, Tensor]] = {}
+    for key, value in read_tensors(file):
+        name, _, moment = key.rpartition(".")
+        moments.setdefault(name, {})[moment] = value
+    for name in named.keys() & moments.keys():
+        state, found = optimizer.fresh(named[name]), moments[name]
+        if [(key, state[key].shape) for key in sorted(state)] != [(key, found[key].shape) for key in sorted(found)]:
+            raise BadInput(f"{file} holds the state of another optimiser; resume with the one that the run began with")
+        for moment, value in found.items():
+            state[moment].copy_(value)
+        optimizer.state[named[name]] = state

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loralab_core.lora.adapter import Adapter, counter_seed
+from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.loss import batch_loss
-from loralab_core.optim import AdamW, learning_rate
+from loralab_core.ops.random_bits import counter_seed
+from loralab_core.optim import create_optimizer, learning_rate
 from loralab_core.runs.config import TrainConfig
 from loralab_core.text.packing import Windows, order
 from loralab_core.training.course import Course
@@ -40,13 +41,7 @@ class Trainer:
         self.named = dict(self._trainable())
         for tensor in self.named.values():
             tensor.requires_grad_(True)
-        self.optimizer = AdamW(
-            self.named.values(),
-            lr=config.lr,
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-        )
+        self.optimizer = create_optimizer(config, self.named.values())
 
     def _trainable(self) -> Iterator[tuple[str, Tensor]]:
         if self.adapter is None:
