@@ -1,6 +1,6 @@
 """One step of AdamW on one tensor, its moments in 8 bits (arXiv:2110.02861) or, where it is small, in float32.
 
-csrc/cpu/adam8bit.h does the same in one pass and to the same codes, so every product and sum here is rounded on its own.
+csrc/cpu/adam8bit.h does the same in one pass and to the same codes: every product and sum here is rounded on its own.
 """
 
 import math

@@ -17,7 +17,9 @@ from loralab_core.hardware.room import Room
 TOKENS, RANK = 2048, 8  # of the answer and of the adapter whose memory is stated
 WIDTH = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "nf4": 0.516, "int4": 0.516}  # bytes of a weight and its scale
 FINE = 1  # byte of one in a quantised model's embedding and head
-ADAPTER_STATE = 16  # bytes of a trained weight: itself, its gradient and Adam's two moments, all float32
+TRAINED = 8  # bytes of a trained weight and its gradient, float32
+STATE = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256, "adafactor": 0.0}  # of its optimiser: two moments, the same in a byte
+# each with two scales for 256, next to nothing
 ROOMY = 2 / 3  # of the free memory: with more than that taken, a usual batch may not find its place
 
 Verdict = Literal["fits", "tight", "too big"]
@@ -52,9 +54,10 @@ def answer_bytes(figures: Figures, base: str) -> int:
     return weight_bytes(figures, base) + width * (figures.cache_numbers or 0)
 
 
-def train_bytes(figures: Figures, base: str) -> int:
+def train_bytes(figures: Figures, base: str, optimizer: str = "adamw") -> int:
     """The frozen weights in `base` and an adapter on every projection with its optimiser's state."""
-    return weight_bytes(figures, base) + ADAPTER_STATE * (figures.adapter_parameters or 0)
+    trained = (TRAINED + STATE[optimizer]) * (figures.adapter_parameters or 0)
+    return weight_bytes(figures, base) + int(trained)
 
 
 def need(figures: Figures, room: Room) -> Need:

@@ -14,6 +14,7 @@ from loralab_core.catalog.models import Figures, catalog_models
 from loralab_core.catalog.pocket import POCKET
 from loralab_core.hardware.room import Room
 from loralab_core.planning.footprint import Verdict, figures_of, need, train_bytes
+from loralab_core.runs.config import Optimizer
 from tests.catalog.hub_server import ID, LLAMA, SMALL, Hub, loralab, weights
 
 PARAMETERS = parameter_count(parse_config(LLAMA, "config.json"))
@@ -80,6 +81,8 @@ def test_another_revision_on_disk_is_listed_as_what_brings_it_back(hub: Hub, tmp
 def test_what_fits_leaves_room_for_a_batch(free: int, total: int, here: str) -> None:
     figures = Figures(100_000_000 // 2, 64)  # of whose adapter nothing is known: the weights alone
     assert train_bytes(figures, "bf16") == 100_000_000
+    with_adapter = Figures(0, 64, 256)
+    assert [train_bytes(with_adapter, "bf16", name) for name in get_args(Optimizer)] == [4096, 2568, 2048]
     million = 1_000_000
     assert need(figures, Room("cuda:0", free * million, total * million, bf16=True)).here == here
 

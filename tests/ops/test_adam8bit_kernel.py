@@ -1,7 +1,7 @@
 """The one-pass kernel does what the reference in torch does, at every level of instructions that runs here.
 
-Its codes and scales have the same bits. Parameters may differ in the last one: torch's square root, which no code depends
-on, is not always the nearest float.
+Its codes and scales have the same bits. Parameters may differ in the last one: torch's square root, on which no code
+depends, is not always the nearest float.
 """
 
 import ctypes
@@ -81,6 +81,6 @@ def test_the_same_states_and_parameters(
         by_torch(theirs, gradient, other, numbers)
         assert all(torch.equal(one[name], other[name]) for name in one), number
     if parameter_type == torch.float32:
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     else:  # the same chance, so the same rounding, but where it hangs on that bit
         assert (ours != theirs).float().mean() < 1e-3

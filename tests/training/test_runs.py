@@ -17,6 +17,8 @@ from loralab_core.runs.events import Event, live, read
 from loralab_core.training import Training, resume
 from tests.training.small_runs import adapter_bytes, losses, small, stopped_after
 
+WEIGHTS = "model.safetensors"
+
 
 def train(fixtures: Path, **changes: Any) -> list[Event]:
     return list(ll.train(small(fixtures, **changes)))
@@ -74,6 +76,31 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(base: str, fixtures_dir: Path) 
     assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1])
     steps = [event["step"] for event in live(read(run.events_path)) if event["event"] == "step"]
     assert steps == list(range(1, 13))
+
+
+@pytest.mark.parametrize("base", ["fp32", "bf16"])
+@pytest.mark.parametrize("optimizer", ["adamw8bit", "adafactor"])
+def test_a_stopped_run_of_all_weights_goes_on_with_its_optimisers_state(
+    optimizer: str, base: str, fixtures_dir: Path
+) -> None:
+    """Among the weights are some that are large enough for moments in 8 bits."""
+    config = small(fixtures_dir, mode="full", optimizer=optimizer, base=base, steps=8, save_every=3, lr=1e-3)
+    undisturbed = list(ll.train(config))
+    run = create_run(config)
+    stopped_after(load(config.model, base, "cpu"), run, 4)
+    list(resume(run))
+    assert (run.model / WEIGHTS).read_bytes() == (run_of(undisturbed).model / WEIGHTS).read_bytes()
+    assert losses(undisturbed)[-1] < losses(undisturbed)[0]
+
+
+def test_the_state_of_another_optimiser_is_refused_in_one_sentence(fixtures_dir: Path) -> None:
+    config = small(fixtures_dir, optimizer="adafactor", steps=4, save_every=2)
+    run = create_run(config)
+    stopped_after(load(config.model, "fp32", "cpu"), run, 2)
+    record = run.record_path.read_text()
+    run.record_path.write_text(record.replace('"adafactor"', '"adamw"'))
+    with pytest.raises(BadInput, match="optimizer.safetensors holds the state of another optimiser"):
+        list(resume(run))
 
 
 def test_an_adapter_to_start_from_gives_its_shape_and_is_needed_once(fixtures_dir: Path) -> None:
