@@ -13,8 +13,10 @@ from loralab_core.quant.tensor import Kind, QuantTensor
 Method = Literal["nearest", "fitted"]
 GROUPS = (32, 64, 128)
 ELEMENTS = 1 << 18  # quantised at a time: its scratch stays in the cache
-SHRUNK = tuple(0.7 + 0.05 * number for number in range(7))  # shares of the largest magnitude, tried as scales
+SHARES = (0.8, 0.85, 0.9, 0.95, 1.05)  # of the largest magnitude, tried as scales
 ROUNDS = 2  # of codes for a scale, then the best scale for those codes
+
+Parts = tuple[Tensor, Tensor, Tensor, Tensor]  # codes, scales, steps and zero-points of a QuantTensor
 
 
 def quantize(
@@ -24,37 +26,54 @@ def quantize(
 
     kind: "nf4" (quantiles of a normal distribution), "int4" (even steps), "int8" (even steps, one scale a row; `group`
     is not used). method: "nearest" scales a group by its largest magnitude, as bitsandbytes does; "fitted" looks for
-    the scale of the least squared error. zero_points: even steps from the smallest to the largest of a group ("int4").
-    Raises BadInput for another shape, type, kind or group, and for weights that are not finite.
+    the scale of the least squared error, of either sign (a scale below zero turns the codebook around, and that one
+    reaches further on one side), and never has a larger one than "nearest". zero_points: even steps from the smallest
+    to the largest of a group ("int4"). Raises BadInput for another shape, type, kind or group, and for weights that
+    are not finite.
     """
     _check(weight, kind, group, method, zero_points)
     if kind == "int8":
         return _int8(weight)
-    out, width = weight.shape
-    groups = -(-width // group)
     codebook = CODEBOOKS["steps" if zero_points else kind].to(weight.device)
-    slab = max(1, ELEMENTS // (groups * group * ROWS)) * ROWS
-    parts = [
-        _slab(weight[start : start + slab], groups, group, codebook, method, zero_points)
-        for start in range(0, out, slab)
-    ]
+    codes, scales, steps, zeros = _four_bit(weight, group, codebook, method == "fitted", zero_points)
+    shape = (weight.shape[0], weight.shape[1])
+    return QuantTensor(kind, shape, group, codes, scales, steps, codebook, zeros if zero_points else None)
+
+
+def _four_bit(weight: Tensor, group: int, codebook: Tensor, fitted: bool, zero_points: bool) -> Parts:
+    """The one place to choose who quantises. csrc/cpu/quantize.h takes the same arguments and fills the same parts."""
+    return reference(weight, group, codebook, fitted, zero_points)
+
+
+def reference(weight: Tensor, group: int, codebook: Tensor, fitted: bool, zero_points: bool) -> Parts:
+    """By PyTorch, on any device: some rows at a time, a multiple of ROWS."""
+    groups = -(-weight.shape[1] // group)
+    rows = max(1, ELEMENTS // (groups * group * ROWS)) * ROWS
+    parts = []
+    for start in range(0, len(weight), rows):
+        part = weight[start : start + rows].float()
+        values = torch.nn.functional.pad(part, (0, groups * group - part.shape[1])).view(-1, groups, group)
+        parts.append(_slab(values, codebook, fitted, zero_points))
     codes, scales, steps, zeros = (torch.cat(each) for each in zip(*parts, strict=True))
-    return QuantTensor(kind, (out, width), group, codes, scales, steps, codebook, zeros if zero_points else None)
+    return codes, scales, steps, zeros
 
 
-def _slab(
-    weight: Tensor, groups: int, group: int, codebook: Tensor, method: Method, zero_points: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Codes, scales, steps and zero-points of some rows, a multiple of ROWS but at the end."""
-    values = torch.nn.functional.pad(weight.float(), (0, groups * group - weight.shape[1])).view(-1, groups, group)
-    scale, zero = _range(values) if zero_points else (values.abs().amax(-1), values.new_zeros(values.shape[:2]))
-    if method == "fitted":
-        scale = _fitted(values, scale, zero, codebook)
-    codes, steps = encode_scales(scale)
-    if method == "fitted":  # for the scale that will be multiplied with; others keep to the codes of the exact one
-        scale = decode_scales(codes, steps)
-    index = _nearest(values, scale, zero, codebook).flatten(1)
-    return index[:, 0::2] << 4 | index[:, 1::2], codes, steps, zero.to(torch.uint8)
+def _slab(values: Tensor, codebook: Tensor, fitted: bool, zero_points: bool) -> Parts:
+    """Of values [rows, groups, group]."""
+    reach, zero = _range(values) if zero_points else (values.abs().amax(-1), values.new_zeros(values.shape[:2]))
+    coded = reach  # nearest: the codes are those of the exact scale, as bitsandbytes has them
+    scales, steps = encode_scales(reach)
+    if fitted:
+        best, others = encode_scales(_fitted(values, reach, zero, codebook, zero_points))
+        scale, decoded = decode_scales(best, others), decode_scales(scales, steps)
+        gain = _error(values, reach, decoded, zero, codebook) - _error(values, scale, scale, zero, codebook)
+        blocks = [gain[start : start + ROWS] for start in range(0, len(gain), ROWS)]
+        wins = torch.stack([block.double().sum() > 0 for block in blocks])  # rounding to 8 bits may undo it
+        steps = torch.where(wins[:, None], others, steps)
+        each = wins.repeat_interleave(ROWS)[: len(values), None]
+        scales, coded = torch.where(each, best, scales), torch.where(each, scale, reach)
+    index = _nearest(values, coded, zero, codebook).flatten(1)
+    return index[:, 0::2] << 4 | index[:, 1::2], scales, steps, zero.to(torch.uint8)
 
 
 def _range(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,15 +86,16 @@ def _range(values: Tensor) -> tuple[Tensor, Tensor]:
 def _nearest(values: Tensor, scale: Tensor, zero: Tensor, codebook: Tensor) -> Tensor:
     """Which entry of the codebook is nearest, uint8 [rows, groups, group]."""
     borders = (codebook[1:] + codebook[:-1]) / 2
-    shares = torch.where(scale[..., None] > 0, values / scale[..., None], 0) + zero[..., None]
+    shares = torch.where(scale[..., None] != 0, values / scale[..., None], 0) + zero[..., None]
     return torch.bucketize(shares, borders, out_int32=True).to(torch.uint8)
 
 
-def _fitted(values: Tensor, scale: Tensor, zero: Tensor, codebook: Tensor) -> Tensor:
-    """The scale [rows, groups] of the least squared error among shrunk ones, then moved to its codes' own optimum."""
-    best, least = scale, _error(values, scale, zero, codebook)
-    for share in SHRUNK:
-        best, least = _better(values, scale * share, zero, codebook, best, least)
+def _fitted(values: Tensor, reach: Tensor, zero: Tensor, codebook: Tensor, zero_points: bool) -> Tensor:
+    """The scale [rows, groups] of the least squared error among shares of `reach`, moved to its codes' own optimum."""
+    best, least = reach, _error(values, reach, reach, zero, codebook)
+    shares = SHARES if zero_points else (*SHARES, -1.0, *(-share for share in SHARES))
+    for share in shares:
+        best, least = _better(values, reach * share, zero, codebook, best, least)
     for _ in range(ROUNDS):
         said = codebook[_nearest(values, best, zero, codebook).int()] - zero[..., None]
         optimal = (said * values).sum(-1) / (said * said).sum(-1).clamp_min(TINY)
@@ -86,13 +106,13 @@ def _fitted(values: Tensor, scale: Tensor, zero: Tensor, codebook: Tensor) -> Te
 def _better(
     values: Tensor, tried: Tensor, zero: Tensor, codebook: Tensor, best: Tensor, least: Tensor
 ) -> tuple[Tensor, Tensor]:
-    error = _error(values, tried, zero, codebook)
+    error = _error(values, tried, tried, zero, codebook)
     return torch.where(error < least, tried, best), torch.minimum(error, least)
 
 
-def _error(values: Tensor, scale: Tensor, zero: Tensor, codebook: Tensor) -> Tensor:
-    """Squared, [rows, groups]."""
-    said = codebook[_nearest(values, scale, zero, codebook).int()] - zero[..., None]
+def _error(values: Tensor, coded: Tensor, scale: Tensor, zero: Tensor, codebook: Tensor) -> Tensor:
+    """Squared, [rows, groups], of the codes for one scale multiplied with another."""
+    said = codebook[_nearest(values, coded, zero, codebook).int()] - zero[..., None]
     return (said * scale[..., None] - values).square().sum(-1)
 
 

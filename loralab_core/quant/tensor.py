@@ -5,8 +5,8 @@
     weight[o, i] = (codebook[code[o, i]] − zero[o, g]) · (offset[o / 16] + step[o / 16] · scale[o, g]),  g = i / group
 
 Element 2j of a row lies in the high half of byte j. Scales are codes themselves, 8 bits each, even steps between the
-smallest and the largest scale of 16 rows ("double quantisation"); zero-points are optional. 8 bits a weight: one
-float32 scale a row, weight[o, i] = code[o, i] · scale[o].
+smallest and the largest scale of 16 rows ("double quantisation"); a scale may be below zero; zero-points are optional.
+8 bits a weight: one float32 scale a row, weight[o, i] = code[o, i] · scale[o].
 """
 
 from dataclasses import dataclass, fields, replace
