@@ -4,11 +4,9 @@
 
 Every projection is quantised; embeddings, the head and norms stay dense. Two texts: the corpus, and what the dense
 model itself writes at temperature 1, where the loss it gains is how far its predictions moved. `error` is the squared
-error of the weights by their squares. `seconds` of a processor for 2048² float32
-weights by PyTorch, the best of three.
+error of the weights by their squares.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +41,6 @@ def main() -> None:
     dense = {name: loss(lm.model, text) for name, text in texts.items()}
     report = {"machine": machine(), "model": arguments.model.name, "corpus": arguments.corpus.name, "dense loss": dense}
     report["loss above"] = list(losses(lm.model, texts, dense))
-    report["seconds"] = {f"{form} {method}": seconds(form, method) for form in FORMS for method in METHODS}
     publish(report, arguments.out)
 
 
@@ -84,17 +81,6 @@ def loss(model: Decoder, text: Tensor) -> float:
         torch.nn.functional.cross_entropy(model(part)[:, :-1].transpose(1, 2), part[:, 1:]) for part in text.split(1)
     ]
     return float(torch.stack(sums).mean())
-
-
-def seconds(form: str, method: str) -> float:
-    kind, zero_points = FORMS[form]
-    weight = torch.randn(2048, 2048, generator=torch.Generator().manual_seed(0))
-    taken = []
-    for _ in range(3):
-        began = time.process_time()
-        quantize(weight, kind, method=method, zero_points=zero_points)
-        taken.append(time.process_time() - began)
-    return round(min(taken), 4)
 
 
 if __name__ == "__main__":
