@@ -59,6 +59,14 @@ inline const void* data_of(const char* name, const Tensor& tensor, int32_t dtype
            tensor.is_cpu() ? "" : " on another device");
 }
 
+// The data of a contiguous tensor on the CPU of so many elements, whatever its shape.
+inline const void* flat_data(const char* name, const Tensor& tensor, int32_t dtype, int64_t elements) {
+    if (tensor.is_cpu() && dtype_of(tensor) == dtype && tensor.numel() == elements && tensor.is_contiguous())
+        return tensor.const_data_ptr();
+    refuse(name, " must be contiguous ", dtype_name(dtype), " of ", elements, " elements on the CPU, not ",
+           tensor.is_contiguous() ? "" : "strided ", dtype_name(dtype_of(tensor)), " ", shape_of(tensor));
+}
+
 template <typename Value>
 const Value* maybe_data(const char* name, const Maybe& tensor, int32_t dtype, int64_t rows, int64_t columns) {
     return tensor ? static_cast<const Value*>(data_of(name, *tensor, dtype, rows, columns)) : nullptr;

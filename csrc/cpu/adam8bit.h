@@ -4,23 +4,14 @@
 // map of 256 shares of it. The formula, and the same codes and scales, as loralab_core/ops/adam8bit.py: every product and
 // every sum is rounded on its own, so translation units that include this need -ffp-contract=off.
 #pragma once
-#include <cstdint>
 #include <cstring>
+
+#include "kernels.h"
 
 namespace loralab {
 
-constexpr int64_t ADAM_BLOCK = 256;
-
-// One step's numbers, the same for every element.
-struct AdamStep {
-    float beta1, rest1;  // rest1: 1 - beta1
-    float beta2, rest2;
-    float root;   // 1 / sqrt(1 - beta2^t): corrects the bias of the second moment's root
-    float eps;
-    float decay;  // 1 - lr · weight_decay
-    float rate;   // lr / (1 - beta1^t)
-    uint32_t key[2];  // of the random bits with which bf16 parameters are rounded
-};
+// Internal linkage: each instruction set's file must keep the copy that was compiled for it.
+namespace {
 
 // A map and what finds its nearest entry at once. The upper 16 bits of a float name a bucket so narrow that at most one
 // border between entries lies in it: entry = below[bucket] + (share > borders[below[bucket]]). On a border: the lower one.
@@ -132,4 +123,25 @@ inline void adam8bit(Parameter* parameter, const Gradient* gradient, uint8_t* me
     }
 }
 
+inline const AdamMaps& adam_maps(const float* mean, const float* square) {
+    static const AdamMaps* maps = [&] {
+        auto* filled = new AdamMaps;  // for as long as the process lives
+        fill_map(mean, filled->mean);
+        fill_map(square, filled->square);
+        return filled;
+    }();
+    return *maps;
+}
+
+// update(parameter, gradient) with the tensor's own types.
+template <class Update>
+inline void with_types(const AdamTensor& tensor, const Update& update) {
+    const bool narrow = tensor.parameter_element == Element::bf16, coarse = tensor.gradient_element == Element::bf16;
+    if (narrow && coarse) update((uint16_t*)tensor.parameter, (const uint16_t*)tensor.gradient);
+    else if (narrow) update((uint16_t*)tensor.parameter, (const float*)tensor.gradient);
+    else if (coarse) update((float*)tensor.parameter, (const uint16_t*)tensor.gradient);
+    else update((float*)tensor.parameter, (const float*)tensor.gradient);
+}
+
+}  // namespace
 }  // namespace loralab

@@ -1,10 +1,12 @@
 // The table of AVX-512 with VNNI and BF16 (Cooper Lake, Sapphire Rapids, Zen 4 and later).
+#include "avx512_adam8bit.h"
 #include "avx512_int8.h"
 #include "avx512_rows.h"
 #include "avx512_tile.h"
 #include "avx512_unpack.h"
 #include "decode.h"
 #include "product.h"
+#include "quantize.h"
 
 namespace loralab {
 namespace avx512 {
@@ -87,6 +89,18 @@ void dequantize(const Weight& w, int64_t first, int64_t last, Element element, v
         }
 }
 
+void quantize(const Quantisation& quantisation, int64_t first, int64_t last) {
+    quantising::quantize_rows(quantisation, first, last);
+}
+
+void step_adam(const AdamTensor& t, const AdamStep& step, const float* mean_map, const float* square_map, int64_t first,
+               int64_t last) {
+    const AdamMaps& maps = adam_maps(mean_map, square_map);
+    with_types(t, [&](auto* parameter, auto* gradient) {
+        avx512::adam8bit(parameter, gradient, t.mean, t.square, t.mean_scales, t.square_scales, t.elements, first, last, step, maps);
+    });
+}
+
 void decode(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel) {
     model.cache == Element::bf16 ? decode_token<Vector<Element::bf16>>(model, token, threads, parallel)
                                  : decode_token<Vector<Element::float32>>(model, token, threads, parallel);
@@ -95,6 +109,7 @@ void decode(const DecodeModel& model, const DecodeToken& token, int64_t threads,
 }  // namespace
 }  // namespace avx512
 
-extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize, avx512::decode};
+extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize, avx512::quantize,
+                                       avx512::step_adam, avx512::decode};
 
 }  // namespace loralab

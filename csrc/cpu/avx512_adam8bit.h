@@ -9,6 +9,7 @@
 #include "adam8bit.h"
 
 namespace loralab::avx512 {
+namespace {
 
 constexpr int PARTS = 1 << 12;   // of the distance between entries: the line is off by a fifth of one at most
 constexpr int SEGMENTS = 9;      // nothing, seven decades, one
@@ -192,4 +193,5 @@ inline void adam8bit(Parameter* parameter, const Gradient* gradient, uint8_t* me
                       first > whole ? first : whole, last, step, maps);
 }
 
+}  // namespace
 }  // namespace loralab::avx512

@@ -31,19 +31,25 @@ struct Barrier {
     static void pause(int64_t spins);
 };
 
+// a · b + c, rounded once where the instruction set can: the compiler is not to choose (-ffp-contract=off).
+LORALAB_INLINE float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 // e^x, relative error below 2e-7 for x in [−87, 0]; a loop over it is vectorised.
 LORALAB_INLINE float exponential(float x) {
     x = x < -87 ? -87 : x;
     constexpr float MAGIC = 12582912;  // adding it rounds to a whole number
-    const float scaled = x * 1.44269504f + MAGIC, whole = scaled - MAGIC;
-    const float rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    const float scaled = multiply_add(x, 1.44269504f, MAGIC), whole = scaled - MAGIC;
+    const float rest = multiply_add(whole, 2.12194440e-4f, multiply_add(whole, -0.693359375f, x));
+    constexpr float TERMS[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
     float y = 1.9875691500e-4f;
-    y = y * rest + 1.3981999507e-3f;
-    y = y * rest + 8.3334519073e-3f;
-    y = y * rest + 4.1665795894e-2f;
-    y = y * rest + 1.6666665459e-1f;
-    y = y * rest + 5.0000001201e-1f;
-    y = y * rest * rest + rest + 1;
+    for (float term : TERMS) y = multiply_add(y, rest, term);
+    y = multiply_add(y * rest, rest, rest + 1);
     union {
         int32_t bits;
         float number;
@@ -134,7 +140,7 @@ struct TokenJob {
     LORALAB_INLINE float inverse_rms(const float* x, int64_t width) const {
         float sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t k = 0; k < width; k++) sum += x[k] * x[k];
+        for (int64_t k = 0; k < width; k++) sum = multiply_add(x[k], x[k], sum);
         return 1 / __builtin_sqrtf(sum / width + model.eps);
     }
 
@@ -177,7 +183,7 @@ struct TokenJob {
     LORALAB_INLINE static float dot(const float* a, const float* b, int64_t count) {
         float sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t k = 0; k < count; k++) sum += a[k] * b[k];
+        for (int64_t k = 0; k < count; k++) sum = multiply_add(a[k], b[k], sum);
         return sum;
     }
 
@@ -234,7 +240,7 @@ struct TokenJob {
             const T* k = keys + t * step + kv * width;
             float sum = 0;
 #pragma omp simd reduction(+ : sum)
-            for (int64_t i = 0; i < width; i++) sum += q[i] * wide(k[i]);
+            for (int64_t i = 0; i < width; i++) sum = multiply_add(q[i], wide(k[i]), sum);
             own.scores[t] = sum * model.attention_scale;
             largest = own.scores[t] > largest ? own.scores[t] : largest;
         }
@@ -246,7 +252,7 @@ struct TokenJob {
         for (int64_t t = 0; t < token.past; t++) {
             const T* v = values + t * step + kv * width;
             const float share = own.scores[t] / total;
-            for (int64_t i = 0; i < width; i++) out[i] += share * wide(v[i]);
+            for (int64_t i = 0; i < width; i++) out[i] = multiply_add(share, wide(v[i]), out[i]);
         }
     }
 };

@@ -70,6 +70,44 @@ struct DecodeToken {
     float* logits;            // [vocab]
 };
 
+// A weight on its way to 4 bits (quantize.h). Sixteen rows at a time share the steps of their scales.
+struct Quantisation {
+    const void* weight;  // [out, in], rows `stride` elements apart
+    Element element;
+    int64_t out, in, stride, group;
+    const float* codebook;  // [16], ascending
+    bool fitted;            // scales of the least squared error; else of the largest magnitude
+    uint8_t* codes;         // [out, padded / 2]
+    uint8_t* scales;        // [out, padded / group]
+    float* steps;           // [out / 16, rounded up; 2]
+    uint8_t* zeros;         // [out, padded / group], or null: no zero-points
+
+    LORALAB_INLINE int64_t groups() const { return (in + group - 1) / group; }
+};
+
+constexpr int64_t ADAM_BLOCK = 256;  // elements that share a scale of each moment
+
+// One step's numbers, the same for every element.
+struct AdamStep {
+    float beta1, rest1;  // rest1: 1 - beta1
+    float beta2, rest2;
+    float root;   // 1 / sqrt(1 - beta2^t): corrects the bias of the second moment's root
+    float eps;
+    float decay;  // 1 - lr · weight_decay
+    float rate;   // lr / (1 - beta1^t)
+    uint32_t key[2];  // of the random bits with which bf16 parameters are rounded
+};
+
+// A tensor that is trained, its gradient and its moments in 8 bits (adam8bit.h).
+struct AdamTensor {
+    void* parameter;
+    const void* gradient;
+    Element parameter_element, gradient_element;
+    uint8_t *mean, *square;              // codes [elements]
+    float *mean_scales, *square_scales;  // [blocks]
+    int64_t elements;
+};
+
 // The caller's threads: run(context, first, last) for parts of [0, count), `grain` items a part at least.
 using Run = void (*)(void* context, int64_t first, int64_t last);
 using ParallelFor = void (*)(int64_t count, int64_t grain, Run run, void* context);
@@ -80,6 +118,11 @@ struct Kernels {
     void (*multiply)(const Product& product, Path path, ParallelFor parallel);
     // rows [first, last) of the weight → dense, contiguous [last − first, in]
     void (*dequantize)(const Weight& weight, int64_t first, int64_t last, Element element, void* dense);
+    // rows [first, last), multiples of 16 but at the end
+    void (*quantize)(const Quantisation& quantisation, int64_t first, int64_t last);
+    // blocks [first, last) of a tensor; the maps are the 256 shares, rising, that codes of the moments stand for
+    void (*adam8bit)(const AdamTensor& tensor, const AdamStep& step, const float* mean_map, const float* square_map,
+                     int64_t first, int64_t last);
     // one token through a decoder, by `threads` of the caller's threads at once
     void (*decode)(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel);
 };

@@ -5,26 +5,9 @@
 // is compiled for. A lane has a sum of its own, so the order of additions is the same on all of them.
 // No scratch: until the codes of a group are known, the scales found for it lie where the codes will.
 #pragma once
-#include <cstdint>
-
-#include "matrix.h"
+#include "kernels.h"
 
 namespace loralab {
-
-// Sixteen rows at a time share the steps of their scales. `zeros` null: no zero-points.
-struct Quantisation {
-    const void* weight;  // [out, in], rows `stride` elements apart
-    bool is_bf16;        // else float
-    int64_t out, in, stride, group;
-    const float* codebook;  // [16], ascending
-    bool fitted;            // scales of the least squared error; else of the largest magnitude
-    uint8_t* codes;         // [out, padded / 2]
-    uint8_t* scales;        // [out, padded / group]
-    float* steps;           // [out / 16, rounded up; 2]
-    uint8_t* zeros;         // [out, padded / group], or null
-
-    int64_t groups() const { return (in + group - 1) / group; }
-};
 
 // Internal linkage: each instruction set's file must keep the copy that was compiled for it.
 namespace {
@@ -54,7 +37,7 @@ inline Table table_of(const float* codebook) {
 inline void read_group(const Quantisation& q, int64_t row, int64_t g, float* values) {
     const int64_t start = g * q.group, left = q.in - start < q.group ? q.in - start : q.group;
     const int64_t at = row * q.stride + start;
-    if (q.is_bf16) {
+    if (q.element == Element::bf16) {
         const uint16_t* from = (const uint16_t*)q.weight + at;
         for (int64_t i = 0; i < left; i++) {
             const uint32_t bits = (uint32_t)from[i] << 16;

@@ -10,9 +10,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from loralab_core.ops.blockwise8 import BLOCK, dequantize_blockwise, quantize_blockwise
+from loralab_core.ops.blockwise8 import BLOCK, dequantize_blockwise, dynamic_map, quantize_blockwise
+from loralab_core.ops.library import LIBRARY
+from loralab_core.ops.native.library import native
 from loralab_core.ops.random_bits import stochastic_bf16
 
+LIBRARY.define(  # type: ignore[no-untyped-call]
+    "adam8bit_(Tensor(a!) parameter, Tensor gradient, Tensor(b!) mean, Tensor(c!) square, Tensor(d!) mean_scales, "
+    "Tensor(e!) square_scales, float[] numbers, int seed, Tensor mean_map, Tensor square_map) -> ()"
+)
+torch.library.register_fake("loralab::adam8bit_", lambda *arguments: None, lib=LIBRARY)
 SLAB = 256 * BLOCK  # elements held in float32 at a time: its scratch stays in the cache
 
 
@@ -46,20 +53,20 @@ def adamw8bit_(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor],
     state: `exp_avg` and `exp_avg_sq` of the parameter's shape, as uint8 with `exp_avg_scale` and `exp_avg_sq_scale`
     [elements / 256, rounded up], or as float32 without. A bf16 parameter is rounded by chance (see stochastic_bf16).
     """
-    if not _by_kernel(parameter, gradient, state, step):
-        _by_torch(parameter, gradient, state, step)
+    small = state["exp_avg"].dtype != torch.uint8
+    known = parameter.device.type == "cpu" and "adam8bit" in native().operators
+    (by_kernel if known and not small else by_torch)(parameter, gradient, state, step)
 
 
-def _by_kernel(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: AdamStep) -> bool:
-    """Whether a compiled kernel took the step: loralab::adam8bit of csrc/cpu/adam8bit.h, for uint8 moments on a CPU.
+def by_kernel(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: AdamStep) -> None:
+    """By loralab::adam8bit of csrc/cpu/adam8bit.h, for moments in 8 bits on a CPU."""
+    moments = [state[name] for name in ("exp_avg", "exp_avg_sq")]
+    scales = [state[f"{name}_scale"] for name in ("exp_avg", "exp_avg_sq")]
+    maps = (dynamic_map(True), dynamic_map(False))
+    torch.ops.loralab.adam8bit_(parameter, gradient.contiguous(), *moments, *scales, list(step[:8]), step.seed, *maps)
 
-    None is joined yet. Its struct AdamStep has the fields of ours in their order, the seed as its low and high half;
-    its maps are filled once from dynamic_map(True) and dynamic_map(False).
-    """
-    return False
 
-
-def _by_torch(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: AdamStep) -> None:
+def by_torch(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: AdamStep) -> None:
     flat, slopes = parameter.view(-1), gradient.reshape(-1)
     for start in range(0, flat.numel(), SLAB):
         part = slice(start, start + SLAB)

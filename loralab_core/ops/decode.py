@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.native.library import native
-from loralab_core.ops.quant_matmul import LIBRARY
 
 LIBRARY.define("decode_prepare(Tensor[] tensors, int[] numbers, float[] scalars) -> int")  # type: ignore[no-untyped-call]
 LIBRARY.define("decode(Tensor x, Tensor cos, Tensor sin, int number, int past) -> Tensor")  # type: ignore[no-untyped-call]

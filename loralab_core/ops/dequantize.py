@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.native.library import native
-from loralab_core.ops.quant_matmul import LIBRARY, WEIGHT, assembled, parts
+from loralab_core.ops.quant_matmul import WEIGHT, assembled, parts
 from loralab_core.quant.scales import ROWS
 from loralab_core.quant.tensor import QuantTensor
 

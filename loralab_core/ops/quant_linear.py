@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.lora import Lora, dropped
-from loralab_core.ops.quant_matmul import LIBRARY, WEIGHT, assembled, parts, quant_matmul
+from loralab_core.ops.quant_matmul import WEIGHT, assembled, parts, quant_matmul
 from loralab_core.quant.tensor import QuantTensor
 
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.native.choice import choose
 from loralab_core.quant.tensor import Kind, QuantTensor
 
 Compute = Literal["w4a16", "w4a8"]
 
-LIBRARY = torch.library.Library("loralab", "DEF")  # type: ignore[no-untyped-call]
 WEIGHT = "Tensor codes, Tensor scales, Tensor? steps, Tensor? codebook, Tensor? zeros, int width, int group"
 LIBRARY.define(  # type: ignore[no-untyped-call]
     f"quant_matmul(Tensor x, {WEIGHT}, bool transposed, Tensor? left, Tensor? right, Tensor? bias, str path) -> Tensor"

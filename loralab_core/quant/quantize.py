@@ -1,5 +1,6 @@
 """A weight to its 4-bit or 8-bit form: rounded to the nearest, or with scales fitted to what they stand for."""
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -17,6 +18,8 @@ SHARES = (0.8, 0.85, 0.9, 0.95, 1.05)  # of the largest magnitude, tried as scal
 ROUNDS = 2  # of codes for a scale, then the best scale for those codes
 
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]  # codes, scales, steps and zero-points of a QuantTensor
+# By type of device, what does the same as `reference` below and faster; set when kernels are loaded and were tested
+COMPILED: dict[str, Callable[[Tensor, int, Tensor, bool, bool], Parts]] = {}
 
 
 def quantize(
@@ -41,8 +44,8 @@ def quantize(
 
 
 def _four_bit(weight: Tensor, group: int, codebook: Tensor, fitted: bool, zero_points: bool) -> Parts:
-    """The one place to choose who quantises. csrc/cpu/quantize.h takes the same arguments and fills the same parts."""
-    return reference(weight, group, codebook, fitted, zero_points)
+    by = COMPILED.get(weight.device.type, reference)
+    return by(weight, group, codebook, fitted, zero_points)
 
 
 def reference(weight: Tensor, group: int, codebook: Tensor, fitted: bool, zero_points: bool) -> Parts:

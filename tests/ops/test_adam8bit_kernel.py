@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from loralab_core.ops.adam8bit import AdamStep, adam_step
-from loralab_core.ops.adam8bit import _by_torch as by_torch
+from loralab_core.ops.adam8bit import AdamStep, adam_step, by_torch
 from loralab_core.ops.blockwise8 import BLOCK, dynamic_map
 from loralab_core.optim import AdamW8bit
 

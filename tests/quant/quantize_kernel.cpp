@@ -4,7 +4,8 @@
 extern "C" void quantize_whole(const void* weight, int is_bf16, int64_t out, int64_t in, int64_t stride, int64_t group,
                                const float* codebook, int fitted, uint8_t* codes, uint8_t* scales, float* steps,
                                uint8_t* zeros) {
-    const loralab::Quantisation whole{weight,      is_bf16 != 0, out,    in,    stride, group, codebook,
-                                      fitted != 0, codes,        scales, steps, zeros};
+    const auto element = is_bf16 ? loralab::Element::bf16 : loralab::Element::float32;
+    const loralab::Quantisation whole{weight,      element, out,    in,    stride, group, codebook,
+                                      fitted != 0, codes,   scales, steps, zeros};
     loralab::quantising::quantize_rows(whole, 0, out);
 }

@@ -26,6 +26,7 @@ class Native:
     isa: str
     paths: tuple[str, ...] = ()  # those that passed their self-test
     library: Path | None = None
+    operators: tuple[str, ...] = ()  # of what else there is (check.OTHERS), those that passed theirs
     notes: tuple[str, ...] = ()  # sentences: why there are none, what was switched off
 
     def __str__(self) -> str:
@@ -47,6 +48,7 @@ def native(say: build.Say = build.say_on_stderr) -> Native:
 
 
 def _load(say: build.Say) -> Native:
+    from loralab_core.ops import quantize
     from loralab_core.ops.native import check  # knows the operator, whose module asks this one for its path
 
     if os.environ.get("LORALAB_NATIVE") == "0":
@@ -58,9 +60,13 @@ def _load(say: build.Say) -> Native:
         return _none(first_line(error))
     if died := verdict.of_untried(path, isa):
         return _none(died)
-    failed = check.failures(paths := available(path))
-    notes = tuple(f"the {isa} kernels' path {name} is switched off: {why}" for name, why in failed.items())
-    return Native(isa, tuple(name for name in paths if name not in failed), path, notes)
+    failed, lost = check.failures(paths := available(path)), check.failures_of_others()
+    notes = [f"the {isa} kernels' path {name} is switched off: {why}" for name, why in failed.items()]
+    notes += [f"the {isa} kernels' {name} is switched off: {why}" for name, why in lost.items()]
+    operators = tuple(name for name in check.OTHERS if name not in lost)
+    if "quantize" in operators:
+        quantize.use_kernel()
+    return Native(isa, tuple(name for name in paths if name not in failed), path, operators, tuple(notes))
 
 
 def _none(why: str) -> Native:

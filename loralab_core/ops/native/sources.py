@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2]  # loralab_core
 COMPILERS = ("c++", "g++", "clang++")
 ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.10: what is built serves later ones too
-COMMON = ("-O3", "-std=c++17", "-fopenmp-simd", "-fPIC", "-fvisibility=hidden", ABI)
+COMMON = ("-O3", "-std=c++17", "-fopenmp-simd", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", ABI)
 
 # By machine and by the first word of a file's name; a macro LORALAB_<NAME> says that a set was compiled.
 INSTRUCTION_SETS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -20,7 +20,7 @@ INSTRUCTION_SETS: dict[str, dict[str, tuple[str, ...]]] = {
         "avx2": ("-mavx2", "-mfma", "-mf16c"),
         "avx512": (
             *("-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
-            *("-mavx512vbmi", "-mavx512vnni", "-mavx512bf16"),
+            *("-mavx512vbmi", "-mavx512vnni", "-mavx512bf16", "-mprefer-vector-width=512"),
         ),
     },
     "aarch64": {"neon": ()},
