@@ -1,112 +1,193 @@
-// Plain loops for any processor: what the others are compared with, and what runs where none of them does.
-//
-// One thread takes whole columns of y, in blocks whose weights are unpacked to float32 once and used for every row of x.
-// Sums are float32; `bf16` rounds the weight first, `int8` rounds each row of x to 127 steps of its largest magnitude.
-#include "kernels.h"
+// Plain C++ for any processor. Vectors of 16 bytes are the compiler's own: one instruction where the processor has it.
+#include "dense.h"
+#include "product.h"
+#include "rows.h"
+#include "tile.h"
 
 namespace loralab {
 namespace {
 
-constexpr int64_t BLOCK = 16;  // columns of y unpacked at a time
+constexpr int PANEL = 64, COLUMNS = 8, TILE_ROWS = 6;
 
-float to_float(bf16 value) {
-    union { uint32_t bits; float number; } both{uint32_t(value) << 16};
-    return both.number;
-}
-
-bf16 to_bf16(float value) {  // to nearest, ties to even; NaN stays NaN
-    union { float number; uint32_t bits; } both{value};
-    if (value != value) return 0x7fc0;
-    return bf16((both.bits + 0x7fff + (both.bits >> 16 & 1)) >> 16);
-}
-
-float load(Element element, const void* data, int64_t index) {
-    return element == Element::bf16 ? to_float(static_cast<const bf16*>(data)[index])
-                                    : static_cast<const float*>(data)[index];
-}
-
-void store(Element element, void* data, int64_t index, float value) {
-    if (element == Element::bf16) static_cast<bf16*>(data)[index] = to_bf16(value);
-    else static_cast<float*>(data)[index] = value;
-}
-
-float weight_at(const Weight& weight, int64_t row, int64_t column) {
-    const uint8_t* codes = weight.codes + row * weight.row_bytes();
-    if (weight.is_int8()) return reinterpret_cast<const int8_t*>(codes)[column] * weight.row_scales[row];
-    int64_t g = column / weight.group;
-    int code = column % 2 ? codes[column / 2] & 15 : codes[column / 2] >> 4;
-    float zero = weight.zeros ? weight.zeros[row * weight.groups() + g] : 0.0f;
-    return (weight.codebook[code] - zero) * weight.scale(row, g);
-}
-
-// y[row] for columns [first, last) from unpacked weights [last − first, inner] and x as floats [inner]
-void finish_row(const Product& p, int64_t row, int64_t first, int64_t last, const float* x, const float* dense) {
-    int64_t inner = p.inner(), columns = p.columns();
-    for (int64_t c = first; c < last; c++) {
-        const float* w = dense + (c - first) * inner;
-        float sum = 0;
-        for (int64_t k = 0; k < inner; k++) sum += x[k] * w[k];
-        for (int64_t k = 0; k < p.extra; k++) sum += p.left[row * p.extra + k] * p.right[c * p.extra + k];
-        if (p.bias) sum += p.bias[c];
-        store(p.element, p.y, row * columns + c, sum);
+struct Floats {
+    typedef float T __attribute__((vector_size(16)));
+    static constexpr int LANES = 4;
+    LORALAB_INLINE static T zero() { return T{}; }
+    LORALAB_INLINE static T load(const float* from) {
+        T made;
+        __builtin_memcpy(&made, from, sizeof made);
+        return made;
     }
-}
-
-void read_row(const Product& p, int64_t row, Path path, float* x) {
-    int64_t inner = p.inner();
-    float largest = 0;
-    for (int64_t k = 0; k < inner; k++) {
-        x[k] = load(p.element, p.x, row * p.stride + k);
-        float magnitude = x[k] < 0 ? -x[k] : x[k];
-        if (magnitude > largest) largest = magnitude;
-    }
-    if (path == Path::bf16)
-        for (int64_t k = 0; k < inner; k++) x[k] = to_float(to_bf16(x[k]));
-    if (path != Path::int8 || largest == 0) return;
-    float scale = largest / 127;
-    for (int64_t k = 0; k < inner; k++) x[k] = __builtin_rintf(x[k] / scale) * scale;
-}
-
-struct Task {
-    const Product* product;
-    Path path;
+    LORALAB_INLINE static void store(float* to, T value) { __builtin_memcpy(to, &value, sizeof value); }
+    LORALAB_INLINE static T fma(float x, T b, T sum) { return sum + x * b; }
 };
 
-void run_blocks(void* context, int64_t first_block, int64_t last_block) {
-    const Product& p = *static_cast<Task*>(context)->product;
-    Path path = static_cast<Task*>(context)->path;
-    int64_t inner = p.inner(), columns = p.columns();
-    float* dense = static_cast<float*>(__builtin_malloc((BLOCK + 1) * inner * sizeof(float)));
-    float* x = dense + BLOCK * inner;
-    for (int64_t block = first_block; block < last_block; block++) {
-        int64_t first = block * BLOCK, last = first + BLOCK < columns ? first + BLOCK : columns;
-        for (int64_t c = first; c < last; c++)
-            for (int64_t k = 0; k < inner; k++) {
-                float w = p.transposed ? weight_at(p.weight, k, c) : weight_at(p.weight, c, k);
-                dense[(c - first) * inner + k] = path == Path::bf16 ? to_float(to_bf16(w)) : w;
-            }
-        for (int64_t row = 0; row < p.rows; row++) {
-            read_row(p, row, path, x);
-            finish_row(p, row, first, last, x, dense);
+// What a row's sixteen codes stand for in group g.
+LORALAB_INLINE void fill_table(const Weight& w, float scale, float zero, float table[16]) {
+    for (int code = 0; code < 16; code++) table[code] = (w.codebook[code] - zero) * scale;
+}
+
+// 32 elements of a row by their table, in order.
+template <class T>
+LORALAB_INLINE void look_up32(const uint8_t* codes, const T table[16], T* out) {
+    for (int b = 0; b < 16; b++) out[2 * b] = table[codes[b] >> 4], out[2 * b + 1] = table[codes[b] & 15];
+}
+
+struct Read {
+    LORALAB_INLINE static void read32(const Weight& w, int64_t row, int64_t column, float* out) {
+        if (w.is_int8()) {
+            const int8_t* codes = (const int8_t*)w.codes + row * w.in;
+            for (int64_t k = 0; k < 32; k++) out[k] = column + k < w.in ? codes[column + k] * w.row_scales[row] : 0;
+            return;
+        }
+        float table[16];
+        const int64_t g = column / w.group;
+        fill_table(w, w.scale(row, g), w.zero(row, g), table);
+        look_up32(w.codes + row * w.row_bytes() + column / 2, table, out);
+    }
+};
+
+// 32 elements of a row rounded to 127ths of the row's largest, as numbers of 16 bits.
+LORALAB_INLINE void read32_int8(const Weight& w, int64_t row, int64_t column, const float* scales, int16_t* out) {
+    if (w.is_int8()) {
+        const int8_t* codes = (const int8_t*)w.codes + row * w.in;
+        for (int64_t k = 0; k < 32; k++) out[k] = column + k < w.in ? codes[column + k] : 0;
+        return;
+    }
+    constexpr float MAGIC = 12582912;  // as in activations.h
+    float table[16];
+    int16_t rounded[16];
+    const int64_t g = column / w.group;
+    fill_table(w, w.scale(row, g), w.zero(row, g), table);
+    const float inverse = scales[row] > 0 ? 1 / scales[row] : 0;
+    for (int code = 0; code < 16; code++) rounded[code] = (int16_t)((table[code] * inverse + MAGIC) - MAGIC);
+    look_up32(w.codes + row * w.row_bytes() + column / 2, rounded, out);
+}
+
+struct InFloat {
+    using A = float;
+    using B = float;
+    using Sum = float;
+    static constexpr int64_t PANEL = loralab::PANEL, ROWS = TILE_ROWS, STEP = 1;
+    static constexpr bool QUANTISED = false;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float*, B* panel) {
+        const int64_t deep = depth(to - from);
+        float line[32];
+        if (column + PANEL > (transposed ? w.in : w.out)) __builtin_memset(panel, 0, deep * PANEL * sizeof(B));
+        if (transposed)
+            for (int64_t k = from; k < to; k++)
+                for (int64_t j = 0; j < PANEL && column + j < w.in; j += 32) {
+                    Read::read32(w, k, column + j, line);
+                    for (int64_t c = 0; c < 32; c++)
+                        panel[(j + c) / COLUMNS * COLUMNS * deep + (k - from) * COLUMNS + c % COLUMNS] = line[c];
+                }
+        else
+            for (int64_t j = 0; j < PANEL && column + j < w.out; j++)
+                for (int64_t k = from; k < to; k += 32) {
+                    Read::read32(w, column + j, k, line);
+                    float* place = panel + j / COLUMNS * COLUMNS * deep + j % COLUMNS + (k - from) * COLUMNS;
+                    for (int64_t i = 0; i < 32; i++) place[i * COLUMNS] = line[i];
+                }
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_strips<Floats, R, COLUMNS, PANEL>(a, stride, panel, steps, sums, add);
+    }
+};
+
+// Sums of products of 16 bits along rows of both: compilers know an instruction for that. The panel is [PANEL][depth].
+struct InInt8 {
+    using A = int16_t;
+    using B = int16_t;
+    using Sum = int32_t;
+    static constexpr int64_t PANEL = loralab::PANEL, ROWS = 2, STEP = 1;
+    static constexpr bool QUANTISED = true;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float* scales, B* panel) {
+        const int64_t deep = depth(to - from);
+        __builtin_memset(panel, 0, deep * PANEL * sizeof(B));
+        int16_t line[32];
+        if (transposed) {
+            for (int64_t k = from; k < to; k++)
+                for (int64_t j = 0; j < PANEL && column + j < w.in; j += 32) {
+                    read32_int8(w, k, column + j, scales, line);
+                    for (int64_t c = 0; c < 32; c++) panel[(j + c) * deep + k - from] = line[c];
+                }
+            return;
+        }
+        for (int64_t j = 0; j < PANEL && column + j < w.out; j++)
+            for (int64_t k = from; k < to; k += 32) read32_int8(w, column + j, k, scales, panel + j * deep + k - from);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        const int64_t deep = depth(steps);  // x has zeros behind its last
+        for (int64_t j = 0; j < PANEL; j += 4) {
+            int32_t sum[R][4] = {};
+            dots(a, stride, panel + j * deep, deep, sum);
+            for (int i = 0; i < R; i++)
+                for (int c = 0; c < 4; c++) sums[i * PANEL + j + c] = sum[i][c] + (add ? sums[i * PANEL + j + c] : 0);
         }
     }
-    __builtin_free(dense);
-}
 
-bool has(Path) { return true; }
+   private:
+    // Separate sums: what lies in an array is not taken for a sum of a vector.
+    LORALAB_INLINE static void dots(const A* a, int64_t, const B* b, int64_t deep, int32_t (&sum)[1][4]) {
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (int64_t k = 0; k < deep; k++) {
+            s0 += a[k] * b[k], s1 += a[k] * b[deep + k];
+            s2 += a[k] * b[2 * deep + k], s3 += a[k] * b[3 * deep + k];
+        }
+        sum[0][0] = s0, sum[0][1] = s1, sum[0][2] = s2, sum[0][3] = s3;
+    }
+    LORALAB_INLINE static void dots(const A* a, int64_t stride, const B* b, int64_t deep, int32_t (&sum)[2][4]) {
+        const A* next = a + stride;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, t0 = 0, t1 = 0, t2 = 0, t3 = 0;
+        for (int64_t k = 0; k < deep; k++) {
+            s0 += a[k] * b[k], s1 += a[k] * b[deep + k];
+            s2 += a[k] * b[2 * deep + k], s3 += a[k] * b[3 * deep + k];
+            t0 += next[k] * b[k], t1 += next[k] * b[deep + k];
+            t2 += next[k] * b[2 * deep + k], t3 += next[k] * b[3 * deep + k];
+        }
+        sum[0][0] = s0, sum[0][1] = s1, sum[0][2] = s2, sum[0][3] = s3;
+        sum[1][0] = t0, sum[1][1] = t1, sum[1][2] = t2, sum[1][3] = t3;
+    }
+};
+
+// A row of the weight, 32 elements at a time, times up to four rows of x.
+struct Rows : InOrder {
+    static constexpr int AT_ONCE = 1;
+    template <int N>
+    LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
+                                   const float*, float* y) {
+        using F = Floats;
+        F::T sums[N][2] = {};
+        float line[32];
+        for (int64_t at = 0; at < w.in; at += 32) {
+            Read::read32(w, row, at, line);
+            for (int v = 0; v < N; v++)
+                for (int j = 0; j < 32; j += 4)
+                    sums[v][j / 4 % 2] += F::load(x + v * padded + at + j) * F::load(line + j);
+        }
+        for (int v = 0; v < N; v++) {
+            const F::T sum = sums[v][0] + sums[v][1];
+            y[v] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        }
+    }
+};
+
+bool has(Path path) { return path != Path::bf16; }
 
 void multiply(const Product& product, Path path, ParallelFor parallel) {
-    Task task{&product, path};
-    parallel((product.columns() + BLOCK - 1) / BLOCK, 1, run_blocks, &task);
-}
-
-void dequantize(const Weight& weight, int64_t first, int64_t last, Element element, void* dense) {
-    for (int64_t row = first; row < last; row++)
-        for (int64_t k = 0; k < weight.in; k++) store(element, dense, (row - first) * weight.in + k, weight_at(weight, row, k));
+    if (path == Path::rows && !product.transposed) multiply_rows<Rows>(product, parallel);
+    else if (path == Path::int8) multiply_panels<InInt8>(product, parallel);
+    else multiply_panels<InFloat>(product, parallel);
 }
 
 }  // namespace
 
-extern const Kernels portable_kernels = {"portable", has, multiply, dequantize};
+extern const Kernels portable_kernels = {"portable", has, multiply, dequantize_rows<Read>};
 
 }  // namespace loralab

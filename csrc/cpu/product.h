@@ -67,20 +67,13 @@ struct Job {
             finish(row, smaller(P::ROWS, stop - row), column, sums + (row - start) * P::PANEL, column_sums, extra);
     }
 
-    template <class Q>
+    template <class Q, int R = Q::ROWS>
     LORALAB_INLINE static void tile(int64_t count, const typename Q::A* a, int64_t stride, const typename Q::B* panel,
                                     int64_t steps, typename Q::Sum* sums, bool add) {
-        switch (count) {
-            case 1: return Q::template tile<1>(a, stride, panel, steps, sums, add);
-            case 2: return Q::template tile<2>(a, stride, panel, steps, sums, add);
-            case 3: return Q::template tile<3>(a, stride, panel, steps, sums, add);
-            case 4: return Q::template tile<4>(a, stride, panel, steps, sums, add);
-            case 5:
-                if constexpr (Q::ROWS >= 5) return Q::template tile<5>(a, stride, panel, steps, sums, add);
-                [[fallthrough]];
-            default:
-                if constexpr (Q::ROWS >= 6) return Q::template tile<6>(a, stride, panel, steps, sums, add);
+        if constexpr (R > 1) {
+            if (count < R) return tile<Q, R - 1>(count, a, stride, panel, steps, sums, add);
         }
+        Q::template tile<R>(a, stride, panel, steps, sums, add);
     }
 
     // Rows of `right` for these columns → [extra][PANEL]
