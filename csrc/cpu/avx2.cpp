@@ -1,0 +1,65 @@
+// The table of AVX2 with FMA (Haswell, Zen and later). No bf16: there is no instruction for it.
+#include "avx2_int8.h"
+#include "avx2_rows.h"
+#include "avx2_unpack.h"
+#include "dense.h"
+#include "product.h"
+
+namespace loralab {
+namespace avx2 {
+namespace {
+
+struct InFloat {
+    using A = float;
+    using B = float;
+    using Sum = float;
+    static constexpr int64_t PANEL = avx2::PANEL, ROWS = 6, STEP = 1;
+    static constexpr bool QUANTISED = false;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float*, B* panel) {
+        avx2::unpack(w, transposed, column, from, to, panel);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_strips<Floats, R, COLUMNS, PANEL>(a, stride, panel, steps, sums, add);
+    }
+};
+
+struct InInt8 {
+    using A = int16_t;
+    using B = int16_t;
+    using Sum = int32_t;
+    static constexpr int64_t PANEL = avx2::PANEL, ROWS = 6, STEP = 2;
+    static constexpr bool QUANTISED = true;
+    static constexpr int32_t OFFSET = 0;
+    LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
+                                      const float* scales, B* panel) {
+        unpack_int8(w, transposed, column, from, to, scales, panel);
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
+        tile_int8<R>(a, stride, panel, steps, sums, add);
+    }
+};
+
+bool has(Path path) { return path != Path::bf16; }
+
+void multiply_few(const Product& product, ParallelFor parallel) {
+    if (product.weight.is_int8()) multiply_rows<Int8Rows>(product, parallel);
+    else if (product.element == Element::bf16) multiply_rows<Bf16Rows>(product, parallel);
+    else multiply_rows<FloatRows>(product, parallel);
+}
+
+void multiply(const Product& product, Path path, ParallelFor parallel) {
+    if (path == Path::rows && !product.transposed) multiply_few(product, parallel);
+    else if (path == Path::int8) multiply_panels<InInt8>(product, parallel);
+    else multiply_panels<InFloat>(product, parallel);
+}
+
+}  // namespace
+}  // namespace avx2
+
+extern const Kernels avx2_kernels = {"avx2", avx2::has, avx2::multiply, dequantize_rows<avx2::Read>};
+
+}  // namespace loralab
