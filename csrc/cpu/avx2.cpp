@@ -4,12 +4,17 @@
 #include "avx2_unpack.h"
 #include "dense.h"
 #include "product.h"
+#include "states.h"
 
 namespace loralab {
 namespace avx2 {
 namespace {
 
 struct InFloat {
+    using Extra = InFloat;
+    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
+        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
+    }
     using A = float;
     using B = float;
     using Sum = float;
@@ -27,6 +32,7 @@ struct InFloat {
 };
 
 struct InInt8 {
+    using Extra = InFloat;
     using A = int16_t;
     using B = int16_t;
     using Sum = int32_t;
@@ -53,13 +59,13 @@ void multiply_few(const Product& product, ParallelFor parallel) {
 
 void multiply(const Product& product, Path path, ParallelFor parallel) {
     if (path == Path::rows && !product.transposed) multiply_few(product, parallel);
-    else if (path == Path::int8) multiply_panels<InInt8>(product, parallel);
-    else multiply_panels<InFloat>(product, parallel);
+    else if (path != Path::int8 || !multiply_panels<InInt8>(product, parallel)) multiply_panels<InFloat>(product, parallel);
 }
 
 }  // namespace
 }  // namespace avx2
 
-extern const Kernels avx2_kernels = {"avx2", avx2::has, avx2::multiply, dequantize_rows<avx2::Read>};
+extern const Kernels avx2_kernels = {"avx2", avx2::has, avx2::multiply, dequantize_rows<avx2::Read>,
+                                     quantize, step_adam, decode<avx2::FloatRows, avx2::Bf16Rows, avx2::Int8Rows>};
 
 }  // namespace loralab

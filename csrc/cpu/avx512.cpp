@@ -4,9 +4,8 @@
 #include "avx512_rows.h"
 #include "avx512_tile.h"
 #include "avx512_unpack.h"
-#include "decode.h"
 #include "product.h"
-#include "quantize.h"
+#include "states.h"
 
 namespace loralab {
 namespace avx512 {
@@ -14,6 +13,7 @@ namespace {
 
 struct InFloat {
     using Extra = InFloat;
+    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t) { return k * PANEL + column; }
     using A = float;
     using B = float;
     using Sum = float;
@@ -68,9 +68,15 @@ struct InInt8 {
 
 bool has(Path) { return true; }
 
+void multiply_few(const Product& product, ParallelFor parallel) {
+    if (product.weight.is_int8()) multiply_rows<Int8Rows>(product, parallel);
+    else if (product.element == Element::bf16 && Bf16Rows::takes(product.weight)) multiply_rows<Bf16Rows>(product, parallel);
+    else multiply_rows<FloatRows>(product, parallel);
+}
+
 void multiply(const Product& product, Path path, ParallelFor parallel) {
     // codes that follow one another are of one row, so there is nothing to gain by rows where W is transposed
-    if (path == Path::rows && !product.transposed) multiply_rows(product, parallel);
+    if (path == Path::rows && !product.transposed) multiply_few(product, parallel);
     else if (path == Path::bf16) multiply_panels<InBf16>(product, parallel);
     else if (path != Path::int8 || !multiply_panels<InInt8>(product, parallel)) multiply_panels<InFloat>(product, parallel);
 }
@@ -89,10 +95,6 @@ void dequantize(const Weight& w, int64_t first, int64_t last, Element element, v
         }
 }
 
-void quantize(const Quantisation& quantisation, int64_t first, int64_t last) {
-    quantising::quantize_rows(quantisation, first, last);
-}
-
 void step_adam(const AdamTensor& t, const AdamStep& step, const float* mean_map, const float* square_map, int64_t first,
                int64_t last) {
     const AdamMaps& maps = adam_maps(mean_map, square_map);
@@ -101,15 +103,10 @@ void step_adam(const AdamTensor& t, const AdamStep& step, const float* mean_map,
     });
 }
 
-void decode(const DecodeModel& model, const DecodeToken& token, int64_t threads, ParallelFor parallel) {
-    model.cache == Element::bf16 ? decode_token<Vector<Element::bf16>>(model, token, threads, parallel)
-                                 : decode_token<Vector<Element::float32>>(model, token, threads, parallel);
-}
-
 }  // namespace
 }  // namespace avx512
 
-extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize, avx512::quantize,
-                                       avx512::step_adam, avx512::decode};
+extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize,
+                                       quantize,       avx512::step_adam, decode<avx512::FloatRows, avx512::Bf16Rows, avx512::Int8Rows>};
 
 }  // namespace loralab

@@ -2,6 +2,7 @@
 #include "dense.h"
 #include "product.h"
 #include "rows.h"
+#include "states.h"
 #include "tile.h"
 
 namespace loralab {
@@ -65,6 +66,10 @@ LORALAB_INLINE void read32_int8(const Weight& w, int64_t row, int64_t column, co
 }
 
 struct InFloat {
+    using Extra = InFloat;
+    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
+        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
+    }
     using A = float;
     using B = float;
     using Sum = float;
@@ -99,6 +104,7 @@ struct InFloat {
 
 // Sums of products of 16 bits along rows of both: compilers know an instruction for that. The panel is [PANEL][depth].
 struct InInt8 {
+    using Extra = InFloat;
     using A = int16_t;
     using B = int16_t;
     using Sum = int32_t;
@@ -182,12 +188,12 @@ bool has(Path path) { return path != Path::bf16; }
 
 void multiply(const Product& product, Path path, ParallelFor parallel) {
     if (path == Path::rows && !product.transposed) multiply_rows<Rows>(product, parallel);
-    else if (path == Path::int8) multiply_panels<InInt8>(product, parallel);
-    else multiply_panels<InFloat>(product, parallel);
+    else if (path != Path::int8 || !multiply_panels<InInt8>(product, parallel)) multiply_panels<InFloat>(product, parallel);
 }
 
 }  // namespace
 
-extern const Kernels portable_kernels = {"portable", has, multiply, dequantize_rows<Read>};
+extern const Kernels portable_kernels = {"portable", has, multiply, dequantize_rows<Read>,
+                                         quantize,   step_adam, decode<Rows, Rows, Rows>};
 
 }  // namespace loralab

@@ -9,6 +9,7 @@
 //     PANEL, ROWS, STEP  columns of a panel, most rows of a tile, elements of the contraction that lie together
 //     QUANTISED, OFFSET  whether A holds integers, and what they are too large by
 //     Extra              the path in float32 with the same panels, for the product of low rank
+//         (that one also has place(k, column, steps): where an element lies in a panel)
 //     unpack(weight, transposed, column, from, to, row_scales, panel)   panel [(to − from) / STEP, rounded up][PANEL][STEP]
 //     tile<R>(a, stride, panel, steps, sums, add)                        sums [R][PANEL]
 #pragma once
@@ -37,7 +38,7 @@ struct Job {
         const int64_t steps = parts_of(job.inner, 64) * 64;  // unpacking writes whole steps and pairs
         auto* panel = panels.get<typename P::B>(steps * P::PANEL);
         auto* sum = sums.get<typename P::Sum>((PART_ROWS + P::ROWS) * P::PANEL);
-        float* extra = extras.get<float>((job.prepared.extra + 1) * P::PANEL);
+        float* extra = extras.get<float>((job.prepared.extra + 32) * P::PANEL);
         int64_t unpacked = -1;
         for (int64_t task = from; task < to; task++) {
             const int64_t column = task / job.parts * P::PANEL, part = task % job.parts;
@@ -76,12 +77,12 @@ struct Job {
         Q::template tile<R>(a, stride, panel, steps, sums, add);
     }
 
-    // Rows of `right` for these columns → [extra][PANEL]
+    // Rows of `right` for these columns → a panel of the path in float32.
     LORALAB_INLINE void pack_extra(int64_t column, float* packed) const {
         const int64_t count = smaller(P::PANEL, product.columns() - column);
         for (int64_t e = 0; e < prepared.extra; e++)
             for (int64_t j = 0; j < P::PANEL; j++)
-                packed[e * P::PANEL + j] = j < count ? prepared.right[(column + j) * prepared.extra + e] : 0;
+                packed[P::Extra::place(e, j, prepared.extra)] = j < count ? prepared.right[(column + j) * prepared.extra + e] : 0;
     }
 
     // Sums → y: scales, the product of low rank, the bias, one rounding.

@@ -4,6 +4,7 @@
 // A kernel K has:
 //     X, AT_ONCE          the type of x as it is multiplied; rows of the weight at once: independent chains of sums
 //     Tables              with fill(weight): what the codes are looked up in
+//     takes(weight)       whether it is for such weights
 //     padded(weight)      elements of a row of x as it is multiplied, zeros behind the last
 //     lay_out(x, padded, out)    float32 in order → X in the order in which codes come apart
 //     dot<N>(weight, tables, x, padded, row, scales, y)
@@ -15,6 +16,17 @@
 namespace loralab {
 
 LORALAB_INLINE int64_t existing(const Weight& w, int64_t row) { return row < w.out ? row : w.out - 1; }
+
+// Scales of `count` rows from `row` on, [count][groups]; a weight of 8 bits has none.
+LORALAB_INLINE void decode_scales(const Weight& w, int64_t row, int count, float* scales) {
+    if (w.is_int8()) return;
+    const int64_t groups = w.groups();
+    const float* of_rows = w.steps + row / SCALE_ROWS * 2;
+    for (int r = 0; r < count; r++) {
+        const uint8_t* codes = w.scales + existing(w, row + r) * groups;
+        for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
+    }
+}
 
 template <class K>
 struct RowsJob {
@@ -31,17 +43,8 @@ struct RowsJob {
         float* scales = scratch.get<float>(K::AT_ONCE * w.groups());
         for (int64_t block = from; block < to; block++) {
             const int64_t row = block * K::AT_ONCE;
-            if (!w.is_int8()) decode_scales(w, row, scales);
+            decode_scales(w, row, K::AT_ONCE, scales);
             for (int64_t v = 0; v < job.product.rows; v += 4) job.compute(v, row, scales);
-        }
-    }
-
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        const int64_t groups = w.groups();
-        const float* of_rows = w.steps + row / SCALE_ROWS * 2;
-        for (int r = 0; r < K::AT_ONCE; r++) {
-            const uint8_t* codes = w.scales + existing(w, row + r) * groups;
-            for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
         }
     }
 
@@ -78,7 +81,7 @@ static void multiply_rows(const Product& product, ParallelFor parallel) {
     auto* x = laid_out.get<typename K::X>(product.rows * job.padded);
     float* values = line.get<float>(job.padded);
     for (int64_t row = 0; row < product.rows; row++) {
-        Reader{product}.read(row, w.in, values);
+        Reader{product}.read(row, 0, w.in, values);
         for (int64_t k = w.in; k < job.padded; k++) values[k] = 0;
         K::lay_out(values, job.padded, x + row * job.padded);
     }
@@ -89,6 +92,7 @@ static void multiply_rows(const Product& product, ParallelFor parallel) {
 
 // What a kernel has whose x stays as it is.
 struct InOrder {
+    LORALAB_INLINE static bool takes(const Weight&) { return true; }
     using X = float;
     struct Tables {
         LORALAB_INLINE void fill(const Weight&) {}
@@ -96,6 +100,46 @@ struct InOrder {
     LORALAB_INLINE static int64_t padded(const Weight& w) { return w.is_int8() ? (w.in + 63) / 64 * 64 : w.groups() * w.group; }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t k = 0; k < padded; k++) out[k] = x[k];
+    }
+};
+
+// One vector times rows of a weight, for whoever has threads and order of his own (decode.h): by Fine in float32, by
+// Coarse where the vector is of a bf16 model, by Eight where the weight has 8 bits.
+template <Element ELEMENT, class Fine, class Coarse, class Eight>
+struct Vector {
+    // Of x laid out for `w`; two weights of the same layout can share it.
+    LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
+    LORALAB_INLINE static bool same_layout(const Weight& a, const Weight& b) {
+        return a.is_int8() == b.is_int8() && is_coarse(a) == is_coarse(b) && padded(a) == padded(b);
+    }
+    // x [padded], zero behind w.in → `out`, of 4 · padded bytes.
+    LORALAB_INLINE static void lay_out(const Weight& w, const float* x, void* out) {
+        if (w.is_int8()) Eight::lay_out(x, padded(w), (typename Eight::X*)out);
+        else if (is_coarse(w)) Coarse::lay_out(x, padded(w), (typename Coarse::X*)out);
+        else Fine::lay_out(x, padded(w), (typename Fine::X*)out);
+    }
+    // y [last − first] of rows [first, last); `first` is a multiple of 8. scratch: 8 · groups floats.
+    LORALAB_INLINE static void dot(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
+        if (w.is_int8()) rows<Eight>(w, x, first, last, scratch, y);
+        else if (is_coarse(w)) rows<Coarse>(w, x, first, last, scratch, y);
+        else rows<Fine>(w, x, first, last, scratch, y);
+    }
+
+   private:
+    LORALAB_INLINE static bool is_coarse(const Weight& w) {
+        return ELEMENT == Element::bf16 && !w.is_int8() && Coarse::takes(w);
+    }
+
+    template <class K>
+    LORALAB_INLINE static void rows(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
+        typename K::Tables tables;
+        tables.fill(w);
+        for (int64_t row = first; row < last; row += K::AT_ONCE) {
+            float found[K::AT_ONCE];
+            decode_scales(w, row, K::AT_ONCE, scratch);
+            K::template dot<1>(w, tables, (const typename K::X*)x, padded(w), row, scratch, found);
+            for (int64_t r = 0; r < K::AT_ONCE && row + r < last; r++) y[row - first + r] = found[r];
+        }
     }
 };
 
