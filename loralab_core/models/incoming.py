@@ -58,6 +58,24 @@ Places = Callable[[DecoderConfig, str, Tensor, int], dict[str, Place]]
 """Of our parameter of that path, or its experts from a number on: name in the files → where in it that belongs."""
 
 
+class Scratch:
+    """Memory for dense weights, used again: what is freed between smaller pieces is not given back to the system."""
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+
+    def take(self, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+        size = shape.numel() * dtype.itemsize
+        held = self._free.pop() if self._free else torch.empty(0, dtype=torch.uint8)
+        if held.nbytes < size:
+            del held
+            held = torch.empty(size, dtype=torch.uint8)
+        return held[:size].view(dtype).view(shape)
+
+    def give_back(self, taken: Tensor) -> None:
+        self._free.append(torch.empty(0, dtype=torch.uint8).set_(taken.untyped_storage()))
+
+
 class Weight(Generic[Place]):
     """One of the model's weights. `complete` is given the dense one when all that belongs into it has been read."""
 
@@ -66,9 +84,10 @@ class Weight(Generic[Place]):
         places: Callable[[Tensor], dict[str, Place]],
         dense: Tensor,
         complete: Callable[[Tensor], None] | None = None,
+        scratch: Scratch | None = None,
     ):
         """`dense`: the memory, or where `complete` is given only its shape."""
-        self.places, self._complete = places, complete
+        self.places, self._complete, self._scratch = places, complete, scratch or Scratch()
         self._shape, self._dense = dense.shape, None if complete else dense
         self._shapes = {name: tuple(place.shape) for name, place in places(dense).items()}
         self._missing = set(self._shapes)
@@ -78,7 +97,7 @@ class Weight(Generic[Place]):
 
     def dense(self, dtype: torch.dtype) -> Tensor:
         if self._dense is None:
-            self._dense = torch.empty(self._shape, dtype=dtype)
+            self._dense = self._scratch.take(self._shape, dtype)
         return self._dense
 
     def has_been_read(self, name: str) -> None:
@@ -86,6 +105,7 @@ class Weight(Generic[Place]):
         if self._complete and not self._missing and self._dense is not None:
             dense, self._dense = self._dense, None
             self._complete(dense)
+            self._scratch.give_back(dense)
 
 
 @dataclass(frozen=True)
@@ -112,6 +132,7 @@ class Named(Generic[Place]):
 def weights(model: Decoder, places: Places[Place], recipe: Recipe | None, one_by_one: bool) -> dict[str, Named[Place]]:
     """By the names of a file's tensors. `one_by_one`: whether files hold experts singly."""
     found: dict[str, Named[Place]] = {}
+    scratch = Scratch()
     for path, parameter in model.named_parameters(remove_duplicate=True):
         owner, _, leaf = path.rpartition(".")
         module, dense = model.get_submodule(owner), parameter.data
@@ -120,7 +141,7 @@ def weights(model: Decoder, places: Places[Place], recipe: Recipe | None, one_by
             continue
         for first, part in enumerate(torch.split(dense, 1) if one_by_one and dense.dim() == 3 else [dense]):
             hold = partial(recipe.hold, module, kind, model.device, first)
-            found |= Weight(partial(_places, places, model.config, path, first), part, hold).parts()
+            found |= Weight(partial(_places, places, model.config, path, first), part, hold, scratch).parts()
     return found
 
 

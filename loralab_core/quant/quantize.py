@@ -143,5 +143,5 @@ def _check(weight: Tensor, kind: Kind, group: int, method: Method, zero_points: 
         raise BadInput(f"no method of quantising is called {method!r}; use {', '.join(get_args(Method))}")
     if zero_points and kind != "int4":
         raise BadInput(f"zero-points go with int4, not with {kind}")
-    if not torch.isfinite(weight).all():
+    if not torch.isfinite(torch.stack(weight.aminmax())).all():  # a NaN is both; nothing as large as the weight is made
         raise BadInput("a weight that is to be quantised holds infinite numbers or NaN; download the model again")
