@@ -25,6 +25,7 @@ class CatalogModel(msgspec.Struct, frozen=True):
     bytes: int | None = None  # of the weights; None: not looked up yet
     adapter_parameters: int | None = None  # as in Figures
     cache_numbers: int | None = None
+    vocabulary_parameters: int | None = None
     gated: bool = False  # its licence has to be accepted on the Hub first
     verified: bool = False  # `loralab models verify` found all of this on the Hub
 
@@ -35,7 +36,8 @@ class CatalogModel(msgspec.Struct, frozen=True):
 
     @property
     def figures(self) -> Figures:
-        return Figures(self.parameters, self.context, self.adapter_parameters, self.cache_numbers)
+        apart = self.adapter_parameters, self.cache_numbers, self.vocabulary_parameters
+        return Figures(self.parameters, self.context, *apart)
 
 
 def catalog_models() -> list[CatalogModel]:

@@ -14,7 +14,7 @@ from loralab_core.catalog.repository import Repository, look_up, refuse_unusable
 from loralab_core.errors import LoraLabError
 
 ReadConfig = Callable[[dict[str, Any], str], Figures]  # of a parsed config.json and its place; BadInput
-SINCE = ("bytes", "adapter_parameters", "cache_numbers")  # may still be lacking in an entry
+SINCE = ("bytes", "adapter_parameters", "cache_numbers", "vocabulary_parameters")  # may still be lacking in an entry
 
 
 class Found(msgspec.Struct):
@@ -27,6 +27,7 @@ class Found(msgspec.Struct):
     context: int | None = None
     adapter_parameters: int | None = None
     cache_numbers: int | None = None
+    vocabulary_parameters: int | None = None
     gated: bool | None = None
     differences: list[str] = []
 
