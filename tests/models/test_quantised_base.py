@@ -14,6 +14,7 @@ from loralab_core.models import Decoder, load_decoder
 from loralab_core.models.naming import stored_as
 from loralab_core.models.parts import Matrix
 from loralab_core.paths import quantised_dir
+from loralab_core.planning.footprint import figures_of, weight_bytes
 from loralab_core.quant import QuantTensor
 from tests.models.checkpoints import llama, save
 from tests.models.families import ids_for, saved
@@ -80,6 +81,24 @@ def test_a_tied_head_is_the_embedding(tmp_path: Path) -> None:
     save_file(tensors | {"lm_head.weight": head + 0.01}, directory / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BadInput, match="tie_word_embeddings"):
         load_decoder(directory, "nf4", CPU)
+
+
+@pytest.mark.parametrize("base", ["nf4", "int4", "int8"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_it_takes_what_was_foretold(base: str, tied: bool, tmp_path: Path) -> None:
+    shape = {"vocab_size": 3000, "hidden_size": 384, "intermediate_size": 1024, "tie_word_embeddings": tied}
+    model = load_decoder(save(llama(**shape), tmp_path), base, CPU)
+    held = {id(each): each for part in matrices(model) for each in part.quantised().values()}
+    size = sum(each.nbytes for each in [*held.values(), *model.parameters()])
+    assert size == pytest.approx(weight_bytes(figures_of(model.config), base), rel=0.02)
+    layers = [each for part in matrices(model.layers) for each in part.quantised().values()]
+    assert sum(each.nbytes for each in layers) < (1.02 if base == "int8" else 0.53) * sum(
+        each.shape[0] * each.shape[1] for each in layers
+    )
+
+
+def matrices(part: torch.nn.Module) -> list[Matrix]:
+    return [module for module in part.modules() if isinstance(module, Matrix)]
 
 
 def test_moving_it_keeps_its_types(tmp_path: Path) -> None:
