@@ -16,6 +16,7 @@ import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from loralab_core.architecture.config import DecoderConfig
+from loralab_core.models.merged import Merged
 from loralab_core.models.mlp import MLP, ExpertLinear, Mixture
 from loralab_core.models.parts import Embedding, Linear, Norm
 from loralab_core.models.rope import RotaryTable, Turn
@@ -52,6 +53,7 @@ class Attention(nn.Module):
             self.query = projection("query", hidden, query, config.qkv_bias)
             self.key = projection("key", hidden, kv, config.qkv_bias)
             self.value = projection("value", hidden, kv, config.qkv_bias)
+            self.merged = Merged(self.query, self.key, self.value)
         if config.qk_norm:
             per_head = config.qk_norm == "head"
             self.query_norm = Norm(config, config.head_dim if per_head else query)
@@ -66,16 +68,15 @@ class Attention(nn.Module):
             k, v = cache.append(self.layer, k, v)
         return self.output(attention(q, k, v, plan, self.scale, self.config.attention_cap))  # type: ignore[no-any-return]
 
-    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _projected(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each [batch, time, heads · D]."""
         if not self.config.fused_qkv:
-            return self.query(x), self.key(x), self.value(x)
+            return self.merged(x)  # type: ignore[no-any-return]
         qkv, sizes = self.qkv(x), [self.config.query_size, self.config.kv_size, self.config.kv_size]
         if self.config.fused_qkv == "heads":  # [batch, time, heads, q|k|v of a head]
             each = (*qkv.shape[:-1], self.config.heads, 3, self.config.head_dim)
             qkv = qkv.view(each).transpose(-3, -2).flatten(-3)
-        q, k, v = qkv.split(sizes, -1)
-        return q, k, v
+        return qkv.split(sizes, -1)  # type: ignore[no-any-return]
 
     def _heads(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each [batch, time, heads, D], queries and keys normed where the family norms them."""
@@ -140,6 +141,12 @@ class Decoder(nn.Module):
             self.head.hold(self.embedding.weight)
         else:
             self.head.register_parameter("weight", self.embedding.weight)
+
+    def merge(self) -> None:
+        """Let quantised projections of the same x be rows of one matrix."""
+        for module in self.modules():
+            if isinstance(module, Merged):
+                module.merge()
 
     def use_compute(self, compute: Compute) -> None:
         """How products with quantised weights are made from now on.

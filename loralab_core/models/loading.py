@@ -51,6 +51,7 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
     else:
         dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
         _quantised(model, source, Recipe(base), dtype, device, progress)  # type: ignore[arg-type]
+        model.merge()
     return model.eval()
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from loralab_core.architecture.config import DecoderConfig, Experts
+from loralab_core.models.merged import Merged
 from loralab_core.models.parts import Linear, Matrix, frozen
 from loralab_core.ops import Compute, Lora, activate, gated, linear
 from loralab_core.quant import QuantTensor
@@ -27,6 +28,7 @@ class MLP(nn.Module):
         else:
             self.gate = projection("gate", config.hidden_size, inner) if config.gated else None
             self.up = projection("up", config.hidden_size, inner)
+            self.merged = Merged(self.gate, self.up) if self.gate else None
         self.down = projection("down", inner, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,9 +38,9 @@ class MLP(nn.Module):
         if hasattr(self, "gate_up"):
             gate, up = self.gate_up(x).chunk(2, -1)
             return gated(gate, up, self.activation)
-        if self.gate is None:
+        if self.merged is None:
             return activate(self.up(x), self.activation)
-        return gated(self.gate(x), self.up(x), self.activation)
+        return gated(*self.merged(x), self.activation)
 
 
 class ExpertLinear(Matrix):

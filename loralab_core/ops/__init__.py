@@ -6,7 +6,7 @@ from loralab_core.ops.dequantize import dequantize
 from loralab_core.ops.elementwise import activate, gated, layer_norm, rms_norm, rotary, soft_cap
 from loralab_core.ops.linear import linear
 from loralab_core.ops.lora import Lora
-from loralab_core.ops.quant_linear import Compute, quant_linear
+from loralab_core.ops.quant_linear import Compute, quant_linear, quant_linears
 
 __all__ = [
     "AttentionPlan",
@@ -20,6 +20,7 @@ __all__ = [
     "linear",
     "linear_cross_entropy",
     "quant_linear",
+    "quant_linears",
     "rms_norm",
     "rotary",
     "soft_cap",

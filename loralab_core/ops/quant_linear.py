@@ -2,8 +2,12 @@
 
 Only x is saved (and the r-wide u = x·Aᵀ); the gradient of W is never computed, and neither pass holds W dense. The
 LoRA branch is the product of low rank of `quant_matmul`, in both directions: dx = dy·W + s·(dy·B)·A.
+
+Projections of the same x (query, key and value; gate and up) are one product where their weights lie below one another
+in one matrix: then A is all of theirs below one another, and s·B one block for each on a diagonal.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,8 +21,8 @@ from loralab_core.quant.tensor import QuantTensor
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 
 LIBRARY.define(  # type: ignore[no-untyped-call]
-    f"quant_linear(Tensor x, {WEIGHT}, Tensor? bias, Tensor? a, Tensor? b, float scale, float dropout, int? seed, "
-    "str compute) -> (Tensor, Tensor)"
+    f"quant_linear(Tensor x, {WEIGHT}, Tensor? bias, Tensor? a, Tensor[] b, float[] lora_scales, float dropout, "
+    "int? seed, str compute) -> (Tensor, Tensor)"
 )
 
 
@@ -35,18 +39,62 @@ def quant_linear(
     does so for the gradient of x alone; "auto" is w4a16. Raises ValueError for what does not fit together.
     """
     lora = Lora(*lora) if isinstance(lora, tuple) else lora
-    _check(x, weight, bias, lora, compute)
+    _check(x, weight, bias, compute)
+    _check_lora(lora, *weight.shape)
+    if lora is None:
+        return _multiplied(x, weight, bias, None, [], [], compute)
+    return _multiplied(x, weight, bias, lora.a, [lora.b], [lora.scale], compute, lora.dropout, lora.seed)
+
+
+def quant_linears(
+    x: Tensor,
+    weight: QuantTensor,
+    sizes: Sequence[int],
+    bias: Tensor | None,
+    loras: Sequence[Lora | None],
+    compute: Compute = "auto",
+) -> tuple[Tensor, ...]:
+    """The same for projections whose weights are the next `sizes` rows of one: x [..., in] → each [..., its size].
+
+    bias [all sizes together]. Every y is a view into one tensor. Raises as quant_linear does, and ValueError for
+    dropout: its masks differ from projection to projection, so those have no x in common.
+    """
+    _check(x, weight, bias, compute)
+    if sum(sizes) != weight.shape[0]:
+        raise ValueError(f"the projections have {sum(sizes)} rows together, their weight has {weight.shape[0]}")
+    for size, lora in zip(sizes, loras, strict=True):
+        _check_lora(lora, size, weight.shape[1])
+        if lora is not None and lora.dropout and lora.seed is not None:
+            raise ValueError("projections with dropout are multiplied one by one")
+    if not (adapted := [lora.a for lora in loras if lora]):
+        return _multiplied(x, weight, bias, None, [], [], compute).split(list(sizes), -1)
+    b = [lora.b if lora else adapted[0].new_empty(size, 0) for size, lora in zip(sizes, loras, strict=True)]
+    scales = [lora.scale if lora else 0.0 for lora in loras]
+    return _multiplied(x, weight, bias, torch.cat(adapted), b, scales, compute).split(list(sizes), -1)
+
+
+def _multiplied(
+    x: Tensor,
+    weight: QuantTensor,
+    bias: Tensor | None,
+    a: Tensor | None,
+    b: list[Tensor],
+    scales: list[float],
+    compute: Compute,
+    dropout: float = 0.0,
+    seed: int | None = None,
+) -> Tensor:
+    """a [all ranks together, in]; of each projection B [its rows, its rank] and scale."""
     flat = x.reshape(x.shape[:-1].numel(), x.shape[-1])
     learning = torch.is_grad_enabled() and (x.requires_grad or (bias is not None and bias.requires_grad))
-    if lora is None and not learning and not torch.compiler.is_compiling():  # the way of answers, token by token
+    if a is None and not learning and not torch.compiler.is_compiling():  # the way of answers, token by token
         y = quant_matmul(flat, weight, bias=bias, compute="w4a8" if compute == "w4a8" else "w4a16")
     else:
-        branch = (None, None, 0.0, 0.0, None) if lora is None else (lora.a, lora.b, lora.scale, lora.dropout, lora.seed)
-        y, _ = torch.ops.loralab.quant_linear(flat, *parts(weight), bias, *branch, compute)
+        y, _ = torch.ops.loralab.quant_linear(flat, *parts(weight), bias, a, b, scales, dropout, seed, compute)
     return y.view(*x.shape[:-1], weight.shape[0])
 
 
-def _check(x: Tensor, weight: QuantTensor, bias: Tensor | None, lora: Lora | None, compute: str) -> None:
+def _check(x: Tensor, weight: QuantTensor, bias: Tensor | None, compute: str) -> None:
     out, width = weight.shape
     if not x.is_floating_point() or x.shape[-1:] != (width,):
         raise ValueError(f"x of [..., {width}] floats is wanted, not {x.dtype} {list(x.shape)}")
@@ -56,6 +104,9 @@ def _check(x: Tensor, weight: QuantTensor, bias: Tensor | None, lora: Lora | Non
         raise ValueError(f"no numeric class is called {compute!r}; use {', '.join(get_args(Compute))}")
     if bias is not None and bias.shape != (out,):
         raise ValueError(f"a bias of [{out}] is wanted, not {list(bias.shape)}")
+
+
+def _check_lora(lora: Lora | None, out: int, width: int) -> None:
     if lora is not None and (lora.a.shape[1:] != (width,) or lora.b.shape != (out, len(lora.a))):
         raise ValueError(
             f"A [r, {width}] and B [{out}, r] are wanted, not {list(lora.a.shape)} and {list(lora.b.shape)}"
@@ -63,39 +114,52 @@ def _check(x: Tensor, weight: QuantTensor, bias: Tensor | None, lora: Lora | Non
 
 
 def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-    """y [tokens, out] and u [tokens, r], which is empty without an adapter."""
-    *weight, bias, a, b, scale, dropout, seed, compute = arguments
+    """y [tokens, out] and u [tokens, all ranks], which is empty without an adapter."""
+    *weight, bias, a, b, scales, dropout, seed, compute = arguments
     how = {"bias": bias, "compute": "w4a8" if compute == "w4a8" else "w4a16"}
     matrix = assembled(*weight)
     if a is None:
         return quant_matmul(x, matrix, **how), x.new_empty(0)
     u = dropped(x, dropout, seed) @ a.to(x.dtype).t()
-    return quant_matmul(x, matrix, left=u * scale, right=b, **how), u
+    right = torch.block_diag(*(each * scale for each, scale in zip(b, scales, strict=True)))
+    return quant_matmul(x, matrix, left=u, right=right, **how), u
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     x, codes, scales, steps, codebook, zeros, width, group, bias, a, b, *rest = inputs
-    ctx.save_for_backward(x if a is not None else None, codes, scales, steps, codebook, zeros, a, b, output[1])
+    ctx.save_for_backward(x if a is not None else None, codes, scales, steps, codebook, zeros, a, output[1], *b)
     ctx.size = (width, group)
-    ctx.scale, ctx.dropout, ctx.seed, ctx.compute = rest
+    ctx.scales, ctx.dropout, ctx.seed, ctx.compute = rest
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx: Any, dy: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, dy: Tensor | None, _: Tensor | None) -> tuple[Tensor | list[Tensor | None] | None, ...]:
     """Of every argument of the operator, in its order."""
-    if dy is None:
-        return (None,) * 15
-    x, *weight, a, b, u = ctx.saved_tensors
-    dy = dy.contiguous()
-    dx = da = db = du = None
-    if a is not None:
-        du = dy @ (b * ctx.scale).to(dy.dtype)  # [tokens, r]
-        da = (du.t() @ dropped(x, ctx.dropout, ctx.seed)).to(a.dtype)
-        db = (dy.t() @ u).to(b.dtype) * ctx.scale
-    if ctx.needs_input_grad[0]:
-        dx = _dx(ctx, dy, assembled(*weight, *ctx.size), a, du)
-    dbias = dy.sum(0) if ctx.needs_input_grad[8] else None
-    return dx, *(None,) * 7, dbias, da, db, *(None,) * 4
+    x, codes, scales, steps, codebook, zeros, a, u, *b = ctx.saved_tensors
+    dx = da = du = dbias = None
+    db: list[Tensor | None] = [None] * len(b)
+    if dy is not None:
+        dy = dy.contiguous()
+        if a is not None:
+            du, da, db = _of_branch(ctx, dy, x, a, u, b)
+        if ctx.needs_input_grad[0]:
+            dx = _dx(ctx, dy, assembled(codes, scales, steps, codebook, zeros, *ctx.size), a, du)
+        dbias = dy.sum(0) if ctx.needs_input_grad[8] else None
+    no_scales: list[Tensor] | None = None if ctx.scales else []  # PyTorch takes an empty list for one of tensors
+    return dx, *(None,) * 7, dbias, da, db, no_scales, *(None,) * 3
+
+
+def _of_branch(
+    ctx: Any, dy: Tensor, x: Tensor, a: Tensor, u: Tensor, b: list[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    """Gradients of u, A and every B."""
+    dys = dy.split([len(each) for each in b], 1)
+    us = u.split([each.shape[1] for each in b], 1)
+    scaled = [(each * scale).to(dy.dtype) for each, scale in zip(b, ctx.scales, strict=True)]
+    du = torch.cat([part @ each for part, each in zip(dys, scaled, strict=True)], 1)  # [tokens, all ranks]
+    da = (du.t() @ dropped(x, ctx.dropout, ctx.seed)).to(a.dtype)
+    products = zip(dys, us, b, ctx.scales, strict=True)
+    return du, da, [(part.t() @ own).to(each.dtype) * scale for part, own, each, scale in products]
 
 
 def _dx(ctx: Any, dy: Tensor, weight: QuantTensor, a: Tensor | None, du: Tensor | None) -> Tensor:

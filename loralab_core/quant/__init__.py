@@ -9,9 +9,9 @@ from loralab_core.quant import bitsandbytes_4bit, bitsandbytes_8bit, fp8, mlx
 from loralab_core.quant.file import load_quantized, save_quantized
 from loralab_core.quant.parts import Parts
 from loralab_core.quant.quantize import quantize
-from loralab_core.quant.tensor import QuantTensor
+from loralab_core.quant.tensor import QuantTensor, stacked
 
-__all__ = ["FORMATS", "QuantTensor", "dequantise", "load_quantized", "quantize", "save_quantized", "split_part"]
+__all__ = ["FORMATS", "QuantTensor", "dequantise", "load_quantized", "quantize", "save_quantized", "split_part", "stacked"]
 
 FORMATS: dict[Format, ModuleType] = {
     "bitsandbytes 4-bit": bitsandbytes_4bit,

@@ -9,6 +9,7 @@ smallest and the largest scale of 16 rows ("double quantisation"); a scale may b
 8 bits a weight: one float32 scale a row, weight[o, i] = code[o, i] · scale[o].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -95,3 +96,23 @@ class QuantTensor:
         if self.zeros is not None:
             values = values - self.zeros[start:stop, :, None]
         return (values * scales[..., None]).flatten(1)[:, : self.shape[1]]
+
+
+def stacked(parts: Sequence[QuantTensor]) -> QuantTensor | None:
+    """The matrix whose rows are those of `parts`, one after another.
+
+    None where there is none: they differ in more than their rows, or one ends between rows that share their steps.
+    """
+    first = parts[0]
+    if any(len(part.codes) % ROWS for part in parts[:-1]) or not all(_alike(first, part) for part in parts):
+        return None
+    rows = {name: torch.cat([part.tensors()[name] for part in parts]) for name in first.tensors() if name != "codebook"}
+    return replace(first, shape=(sum(part.shape[0] for part in parts), first.shape[1]), **rows)  # type: ignore[arg-type]
+
+
+def _alike(one: QuantTensor, other: QuantTensor) -> bool:
+    if (one.kind, one.shape[1], one.group, one.device) != (other.kind, other.shape[1], other.group, other.device):
+        return False
+    if one.tensors().keys() != other.tensors().keys():
+        return False
+    return one.codebook is None or other.codebook is None or torch.equal(one.codebook, other.codebook)

@@ -70,7 +70,7 @@ def test_opcheck(kind: str, adapted: bool) -> None:
     weight = matrix(kind, 18, 40)
     x = normal(3, 40).requires_grad_()
     a, b = normal(2, 40).requires_grad_(), normal(18, 2).requires_grad_()
-    branch = (a, b, 0.5, 0.0, None) if adapted else (None, None, 0.0, 0.0, None)
+    branch = (a, [b], [0.5], 0.0, None) if adapted else (None, [], [], 0.0, None)
     torch.library.opcheck(
         torch.ops.loralab.quant_linear.default, (x, *parts(weight), normal(18).requires_grad_(), *branch, "w4a16")
     )
