@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from loralab_core.inference.kv_cache import KVCache
 from loralab_core.models import load_decoder
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.parts import Linear
 from loralab_core.quant import quantize
+from tests.quant.own_text import own_text
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +21,7 @@ def stories(fixtures_dir: Path) -> Decoder:
 
 @pytest.fixture(scope="module")
 def text(stories: Decoder) -> Tensor:
-    """[16, 96] of what the model says after its first token, at temperature 1."""
-    generator = torch.Generator().manual_seed(0)
-    cache = KVCache(stories.config, stories.dtype, stories.device, batch=16)
-    pieces = [torch.ones(16, 1, dtype=torch.long)]
-    with torch.no_grad():
-        while len(pieces) < 96:
-            shares = stories.logits(stories.hidden(pieces[-1], cache=cache))[:, -1].softmax(-1)
-            pieces.append(torch.multinomial(shares, 1, generator=generator))
-    return torch.cat(pieces, 1)
+    return own_text(stories, 16, 96)
 
 
 @pytest.fixture
