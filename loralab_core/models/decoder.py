@@ -24,6 +24,7 @@ from loralab_core.ops import AttentionPlan, Compute, attention, rotary, soft_cap
 from loralab_core.quant import QuantTensor
 
 Plans = Mapping[int | None, AttentionPlan]  # by window
+BRANCH_ENDS = ("attention.output", "mlp.down")  # of a layer: products whose y joins the residual stream
 
 
 class Cache(Protocol):
@@ -158,13 +159,11 @@ class Decoder(nn.Module):
         """
         if compute != self.compute:
             self.compute = compute
-            lasts = [
-                part for layer in self.layers for part in (layer.attention.output, getattr(layer.mlp, "down", None))
-            ]
+            ends = [each for layer in self.layers for path, each in layer.named_modules() if path in BRANCH_ENDS]
             for module in self.modules():
                 if isinstance(module, Linear | ExpertLinear):
-                    last = any(module is each for each in lasts)
-                    module.compute = "w4a8-grad" if last and compute == "w4a8" else compute
+                    fine = compute == "w4a8" and any(module is each for each in ends)
+                    module.compute = "w4a8-grad" if fine else compute
             self.head.compute = "w4a16"
 
     @property
