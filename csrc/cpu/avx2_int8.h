@@ -76,6 +76,12 @@ LORALAB_INLINE void unpack_int8(const Weight& w, bool transposed, int64_t column
             int8_rows(w, column + part, from, to, scales, panel + part / COLUMNS * distance + part % COLUMNS * 2);
 }
 
+// In assembly, for gcc 12 computes all products before it adds any, and spills the sums.
+LORALAB_INLINE void add_products(__m256i& sum, __m256i x, __m256i b) {
+    __m256i products;
+    asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(x), "x"(b));
+}
+
 // sums [ROWS][16], rows PANEL apart, (+)= a · strip
 template <int ROWS>
 LORALAB_INLINE void tile_int8_strip(const int16_t* a, int64_t stride, const int16_t* strip, int64_t pairs, int32_t* sums, bool add) {
@@ -93,8 +99,8 @@ LORALAB_INLINE void tile_int8_strip(const int16_t* a, int64_t stride, const int1
             int32_t pair;
             __builtin_memcpy(&pair, a + i * stride + 2 * p, 4);
             const __m256i x = _mm256_set1_epi32(pair);
-            sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(x, b0));
-            sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(x, b1));
+            add_products(sum[i][0], x, b0);
+            add_products(sum[i][1], x, b1);
         }
     }
 #pragma GCC unroll 6
