@@ -102,7 +102,7 @@ struct TokenJob {
         return own;
     }
 
-    LORALAB_INLINE void layer(const DecodeLayer& layer, Own& own) {
+    LORALAB_APART void layer(const DecodeLayer& layer, Own& own) {
         norm(residual, layer.attention_norm, model.hidden, own);
         multiply(layer.query, query, own);
         multiply(layer.key, key, own);
@@ -145,7 +145,7 @@ struct TokenJob {
     }
 
     // This thread's rows of y = W·own.vector + bias + s·B·(A·own.vector), or y += it.
-    LORALAB_INLINE void multiply(const DecodeLinear& linear, float* y, Own& own, bool add = false) const {
+    LORALAB_APART void multiply(const DecodeLinear& linear, float* y, Own& own, bool add = false) const {
         const Weight& w = linear.weight;
         if (own.layout == nullptr || !V::same_layout(w, *own.layout)) V::lay_out(w, own.vector, own.laid_out);
         own.layout = &w;
@@ -188,7 +188,7 @@ struct TokenJob {
     }
 
     // Keys are turned by every thread for itself, and remembered by one; then each attends with its own heads.
-    LORALAB_INLINE void attend(const DecodeLayer& layer, Own& own) const {
+    LORALAB_APART void attend(const DecodeLayer& layer, Own& own) const {
         const int64_t width = model.head_dim, shared = model.heads / model.kv_heads;
         for (int64_t h = 0; h < model.kv_heads; h++) {
             float* turned = own.keys + h * width;
@@ -233,7 +233,7 @@ struct TokenJob {
     LORALAB_INLINE static float wide(bf16 x) { return to_float(x); }
 
     template <class T>
-    LORALAB_INLINE void head_in(const T* keys, const T* values, int64_t kv, const float* q, float* out, Own& own) const {
+    LORALAB_APART void head_in(const T* keys, const T* values, int64_t kv, const float* q, float* out, Own& own) const {
         const int64_t width = model.head_dim, step = model.kv_heads * width;
         float largest = own.scores[token.past] = dot(q, own.keys + kv * width, width) * model.attention_scale;
         for (int64_t t = 0; t < token.past; t++) {

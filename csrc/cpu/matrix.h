@@ -5,6 +5,8 @@
 // What a header gives to files of several instruction sets is inlined or local to each. As a plain inline function it
 // would be one function of the program, and the linker might keep the copy of an instruction set this computer lacks.
 #define LORALAB_INLINE inline __attribute__((always_inline))
+// Of what is used in several places and long; only for templates of an instruction set's own types.
+#define LORALAB_APART __attribute__((noinline))
 
 namespace loralab {
 

@@ -86,7 +86,7 @@ struct Job {
     }
 
     // Sums → y: scales, the product of low rank, the bias, one rounding.
-    LORALAB_INLINE void finish(int64_t row, int64_t count, int64_t column, const typename P::Sum* sums,
+    LORALAB_APART void finish(int64_t row, int64_t count, int64_t column, const typename P::Sum* sums,
                                const int32_t* column_sums, const float* extra) const {
         alignas(64) float lines[P::ROWS * P::PANEL];
         const int64_t width = smaller(P::PANEL, product.columns() - column);

@@ -48,7 +48,7 @@ struct RowsJob {
         }
     }
 
-    LORALAB_INLINE void compute(int64_t vector, int64_t row, const float* scales) const {
+    LORALAB_APART void compute(int64_t vector, int64_t row, const float* scales) const {
         float y[4 * K::AT_ONCE];
         const int64_t count = product.rows - vector < 4 ? product.rows - vector : 4;
         const typename K::X* from = x + vector * padded;
@@ -131,7 +131,7 @@ struct Vector {
     }
 
     template <class K>
-    LORALAB_INLINE static void rows(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
+    LORALAB_APART static void rows(const Weight& w, const void* x, int64_t first, int64_t last, float* scratch, float* y) {
         typename K::Tables tables;
         tables.fill(w);
         for (int64_t row = first; row < last; row += K::AT_ONCE) {
