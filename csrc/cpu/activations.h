@@ -6,7 +6,9 @@
 
 namespace loralab {
 
-constexpr int64_t INNER = 2048;  // of the contraction in a panel
+// Elements of the contraction in a panel, 8 KiB a column. What is longer is unpacked in pieces, by every task anew.
+template <class P>
+constexpr int64_t INNER = 8192 / (int64_t)sizeof(typename P::B);
 
 template <class P>
 struct Prepared {
@@ -18,7 +20,7 @@ struct Prepared {
     int64_t extra;
     const float* scales = nullptr;          // of quantised rows of the chunk
     const float* weight_scales = nullptr;   // of the weight's rows, where it is quantised to 8 bits
-    const A* ones = nullptr;                // [INNER]
+    const A* ones = nullptr;                // [INNER + 64]
     Outliers outliers;
     int64_t first = 0;
 
@@ -33,8 +35,8 @@ struct Prepared {
         }
         if constexpr (P::OFFSET != 0) {
             static thread_local Scratch all_ones;
-            A* one = all_ones.get<A>(INNER + 64);
-            for (int64_t k = 0; k < INNER + 64; k++) one[k] = 1;
+            A* one = all_ones.get<A>(INNER<P> + 64);
+            for (int64_t k = 0; k < INNER<P> + 64; k++) one[k] = 1;
             ones = one;
         }
     }

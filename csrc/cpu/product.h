@@ -1,6 +1,6 @@
 // y = x · Wᵀ or x · W: how a product is cut into tiles. Written once; what a tile is, each instruction set says.
 //
-// A thread unpacks a panel of the weight, a few columns of y and up to INNER elements of the contraction, into its cache
+// A thread unpacks a panel of the weight, a few columns of y and up to INNER of the contraction, into its cache
 // and multiplies all rows of a chunk of x by it. So every code is unpacked once for CHUNK_ROWS rows, and what is dense of
 // the weight at any moment is one panel a thread.
 //
@@ -31,6 +31,11 @@ struct Job {
     int64_t first, rows;      // of x: this chunk
     int64_t parts, inner;     // tasks a panel, elements of the contraction a panel
 
+    // Which of the extra columns are not zero in a panel: of merged projections each has its own ones.
+    struct Span {
+        int64_t from, to;
+    };
+
     // Tasks are numbered panel by panel, so that a thread meets a panel's tasks one after another.
     static void run(void* context, int64_t from, int64_t to) {
         const Job& job = *(const Job*)context;
@@ -39,15 +44,17 @@ struct Job {
         auto* panel = panels.get<typename P::B>(steps * P::PANEL);
         auto* sum = sums.get<typename P::Sum>((PART_ROWS + P::ROWS) * P::PANEL);
         float* extra = extras.get<float>((job.prepared.extra + 32) * P::PANEL);
-        int64_t unpacked = -1;
+        int64_t unpacked = -1, packed = -1;
+        Span used{};
         for (int64_t task = from; task < to; task++) {
             const int64_t column = task / job.parts * P::PANEL, part = task % job.parts;
-            job.compute(column, part, panel, sum, extra, unpacked);
+            if (packed != column) used = job.pack_extra(packed = column, extra);
+            job.compute(column, part, panel, sum, extra, used, unpacked);
         }
     }
 
-    LORALAB_INLINE void compute(int64_t column, int64_t part, typename P::B* panel, typename P::Sum* sums, float* extra,
-                                int64_t& unpacked) const {
+    LORALAB_INLINE void compute(int64_t column, int64_t part, typename P::B* panel, typename P::Sum* sums,
+                                const float* extra, Span used, int64_t& unpacked) const {
         const int64_t start = part * PART_ROWS, stop = smaller(start + PART_ROWS, rows), all = product.inner();
         alignas(64) int32_t column_sums[P::PANEL] = {};
         for (int64_t from = 0; from < all; from += inner) {
@@ -63,9 +70,8 @@ struct Job {
                 tile<P>(smaller(P::ROWS, stop - row), a + row * prepared.stride, prepared.stride, panel, steps,
                         sums + (row - start) * P::PANEL, from > 0);
         }
-        pack_extra(column, extra);
         for (int64_t row = start; row < stop; row += P::ROWS)
-            finish(row, smaller(P::ROWS, stop - row), column, sums + (row - start) * P::PANEL, column_sums, extra);
+            finish(row, smaller(P::ROWS, stop - row), column, sums + (row - start) * P::PANEL, column_sums, extra, used);
     }
 
     template <class Q, int R = Q::ROWS>
@@ -77,23 +83,30 @@ struct Job {
         Q::template tile<R>(a, stride, panel, steps, sums, add);
     }
 
-    // Rows of `right` for these columns → a panel of the path in float32.
-    LORALAB_INLINE void pack_extra(int64_t column, float* packed) const {
-        const int64_t count = smaller(P::PANEL, product.columns() - column);
-        for (int64_t e = 0; e < prepared.extra; e++)
+    // Rows of `right` for these columns, what of them is not zero → a panel of the path in float32.
+    LORALAB_APART Span pack_extra(int64_t column, float* packed) const {
+        const int64_t count = smaller(P::PANEL, product.columns() - column), extra = prepared.extra;
+        const float* right = prepared.right + column * extra;
+        Span used{extra, 0};
+        for (int64_t j = 0; j < count; j++)
+            for (int64_t e = 0; e < extra; e++)
+                if (right[j * extra + e] != 0) used = {smaller(used.from, e), larger(used.to, e + 1)};
+        const int64_t steps = used.to - used.from;
+        for (int64_t e = 0; e < steps; e++)
             for (int64_t j = 0; j < P::PANEL; j++)
-                packed[P::Extra::place(e, j, prepared.extra)] = j < count ? prepared.right[(column + j) * prepared.extra + e] : 0;
+                packed[P::Extra::place(e, j, steps)] = j < count ? right[j * extra + used.from + e] : 0;
+        return used;
     }
 
     // Sums → y: scales, the product of low rank, the bias, one rounding.
     LORALAB_APART void finish(int64_t row, int64_t count, int64_t column, const typename P::Sum* sums,
-                               const int32_t* column_sums, const float* extra) const {
+                              const int32_t* column_sums, const float* extra, Span used) const {
         alignas(64) float lines[P::ROWS * P::PANEL];
         const int64_t width = smaller(P::PANEL, product.columns() - column);
         for (int64_t i = 0; i < count; i++) scaled(row + i, column, width, sums + i * P::PANEL, column_sums, lines + i * P::PANEL);
-        if (prepared.extra) {
-            const float* left = prepared.left + (first + row) * prepared.extra;
-            tile<typename P::Extra>(count, left, prepared.extra, extra, prepared.extra, lines, true);
+        if (used.from < used.to) {
+            const float* left = prepared.left + (first + row) * prepared.extra + used.from;
+            tile<typename P::Extra>(count, left, prepared.extra, extra, used.to - used.from, lines, true);
         }
         for (int64_t i = 0; i < count; i++) {
             float* line = lines + i * P::PANEL;
@@ -137,7 +150,7 @@ static bool multiply_panels(const Product& product, ParallelFor parallel) {
     for (int64_t first = 0; first < product.rows; first += chunk) {
         const int64_t rows = smaller(chunk, product.rows - first);
         prepared.take(first, rows, parallel);
-        Job<P> job{product, prepared, first, rows, parts_of(rows, PART_ROWS), smaller(inner, INNER)};
+        Job<P> job{product, prepared, first, rows, parts_of(rows, PART_ROWS), smaller(inner, INNER<P>)};
         parallel(panels * job.parts, 1, Job<P>::run, &job);
     }
     return true;

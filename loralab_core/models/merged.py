@@ -40,15 +40,21 @@ class Merged(nn.Module):
                 start += size
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        y = self.side_by_side(x)
+        return tuple(one(x) for one in self.projections) if y is None else torch.split_with_sizes(y, self.sizes, -1)
+
+    def side_by_side(self, x: Tensor) -> Tensor | None:
+        """All of it in one tensor [..., sizes together]; None where they are multiplied one by one."""
         if self.weight is None or not self._as_one():
-            return tuple(projection(x) for projection in self.projections)
+            return None
         loras = [projection.lora for projection in self.projections]
         return quant_linears(x, self.weight, self.sizes, self._bias(), loras, self.projections[0].compute)
 
     def _is_whole(self) -> bool:
         """Whether each still holds its rows."""
-        pairs = zip(self.projections, self._rows, strict=False)
-        return bool(self._rows) and all(one.weight.codes is codes for one, codes in pairs)
+        weights = [one.weight for one in self.projections]
+        codes = [weight.codes for weight in weights if isinstance(weight, QuantTensor)]
+        return len(codes) == len(self._rows) and all(one is own for one, own in zip(codes, self._rows, strict=True))
 
     def _as_one(self) -> bool:
         dropout = any(one.lora and one.lora.dropout and one.lora.seed is not None for one in self.projections)
@@ -56,7 +62,7 @@ class Merged(nn.Module):
         return alike and not dropout and self._is_whole()
 
     def _bias(self) -> Tensor | None:
-        biases = [projection.bias for projection in self.projections if projection.bias is not None]
+        biases: list[Tensor] = [one.bias for one in self.projections if one.bias is not None]
         return torch.cat(biases) if biases else None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from loralab_core.architecture.config import DecoderConfig, Experts
 from loralab_core.models.merged import Merged
 from loralab_core.models.parts import Linear, Matrix, frozen
-from loralab_core.ops import Compute, Lora, activate, gated, linear
+from loralab_core.ops import Compute, Lora, activate, gated, gated_halves, linear
 from loralab_core.quant import QuantTensor
 
 
@@ -36,11 +36,12 @@ class MLP(nn.Module):
 
     def _inner(self, x: Tensor) -> Tensor:
         if hasattr(self, "gate_up"):
-            gate, up = self.gate_up(x).chunk(2, -1)
-            return gated(gate, up, self.activation)
-        if self.merged is None:
+            return gated_halves(self.gate_up(x), self.activation)
+        if self.gate is None or self.merged is None:
             return activate(self.up(x), self.activation)
-        return gated(*self.merged(x), self.activation)
+        if (both := self.merged.side_by_side(x)) is not None:
+            return gated_halves(both, self.activation)
+        return gated(self.gate(x), self.up(x), self.activation)
 
 
 class ExpertLinear(Matrix):

@@ -3,7 +3,7 @@
 from loralab_core.ops.attention import AttentionPlan, attention
 from loralab_core.ops.cross_entropy import linear_cross_entropy
 from loralab_core.ops.dequantize import dequantize
-from loralab_core.ops.elementwise import activate, gated, layer_norm, rms_norm, rotary, soft_cap
+from loralab_core.ops.elementwise import activate, gated, gated_halves, layer_norm, rms_norm, rotary, soft_cap
 from loralab_core.ops.linear import linear
 from loralab_core.ops.lora import Lora
 from loralab_core.ops.quant_linear import Compute, quant_linear, quant_linears
@@ -16,6 +16,7 @@ __all__ = [
     "attention",
     "dequantize",
     "gated",
+    "gated_halves",
     "layer_norm",
     "linear",
     "linear_cross_entropy",

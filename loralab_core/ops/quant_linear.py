@@ -53,11 +53,11 @@ def quant_linears(
     bias: Tensor | None,
     loras: Sequence[Lora | None],
     compute: Compute = "auto",
-) -> tuple[Tensor, ...]:
-    """The same for projections whose weights are the next `sizes` rows of one: x [..., in] → each [..., its size].
+) -> Tensor:
+    """The same for projections whose weights are the next `sizes` rows of one: x [..., in] → [..., all sizes together].
 
-    bias [all sizes together]. Every y is a view into one tensor. Raises as quant_linear does, and ValueError for
-    dropout: its masks differ from projection to projection, so those have no x in common.
+    bias is as wide as that. Raises as quant_linear does, and ValueError for dropout: its masks differ from projection
+    to projection, so those have no x in common.
     """
     _check(x, weight, bias, compute)
     if sum(sizes) != weight.shape[0]:
@@ -67,10 +67,10 @@ def quant_linears(
         if lora is not None and lora.dropout and lora.seed is not None:
             raise ValueError("projections with dropout are multiplied one by one")
     if not (adapted := [lora.a for lora in loras if lora]):
-        return _multiplied(x, weight, bias, None, [], [], compute).split(list(sizes), -1)
+        return _multiplied(x, weight, bias, None, [], [], compute)
     b = [lora.b if lora else adapted[0].new_empty(size, 0) for size, lora in zip(sizes, loras, strict=True)]
     scales = [lora.scale if lora else 0.0 for lora in loras]
-    return _multiplied(x, weight, bias, torch.cat(adapted), b, scales, compute).split(list(sizes), -1)
+    return _multiplied(x, weight, bias, torch.cat(adapted), b, scales, compute)
 
 
 def _multiplied(
@@ -121,7 +121,7 @@ def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     if a is None:
         return quant_matmul(x, matrix, **how), x.new_empty(0)
     u = dropped(x, dropout, seed) @ a.to(x.dtype).t()
-    right = torch.block_diag(*(each * scale for each, scale in zip(b, scales, strict=True)))
+    right: Tensor = torch.block_diag(*(each * scale for each, scale in zip(b, scales, strict=True)))  # type: ignore[no-untyped-call]
     return quant_matmul(x, matrix, left=u, right=right, **how), u
 
 
@@ -145,7 +145,7 @@ def _backward(ctx: Any, dy: Tensor | None, _: Tensor | None) -> tuple[Tensor | l
         if ctx.needs_input_grad[0]:
             dx = _dx(ctx, dy, assembled(codes, scales, steps, codebook, zeros, *ctx.size), a, du)
         dbias = dy.sum(0) if ctx.needs_input_grad[8] else None
-    no_scales: list[Tensor] | None = None if ctx.scales else []  # PyTorch takes an empty list for one of tensors
+    no_scales: list[Tensor | None] | None = None if ctx.scales else []  # PyTorch takes an empty list for one of tensors
     return dx, *(None,) * 7, dbias, da, db, no_scales, *(None,) * 3
 
 
@@ -153,8 +153,8 @@ def _of_branch(
     ctx: Any, dy: Tensor, x: Tensor, a: Tensor, u: Tensor, b: list[Tensor]
 ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
     """Gradients of u, A and every B."""
-    dys = dy.split([len(each) for each in b], 1)
-    us = u.split([each.shape[1] for each in b], 1)
+    dys = torch.split_with_sizes(dy, [len(each) for each in b], 1)
+    us = torch.split_with_sizes(u, [each.shape[1] for each in b], 1)
     scaled = [(each * scale).to(dy.dtype) for each, scale in zip(b, ctx.scales, strict=True)]
     du = torch.cat([part @ each for part, each in zip(dys, scaled, strict=True)], 1)  # [tokens, all ranks]
     da = (du.t() @ dropped(x, ctx.dropout, ctx.seed)).to(a.dtype)

@@ -11,7 +11,16 @@ from loralab_core.quant.parts import Parts
 from loralab_core.quant.quantize import quantize
 from loralab_core.quant.tensor import QuantTensor, stacked
 
-__all__ = ["FORMATS", "QuantTensor", "dequantise", "load_quantized", "quantize", "save_quantized", "split_part", "stacked"]
+__all__ = [
+    "FORMATS",
+    "QuantTensor",
+    "dequantise",
+    "load_quantized",
+    "quantize",
+    "save_quantized",
+    "split_part",
+    "stacked",
+]
 
 FORMATS: dict[Format, ModuleType] = {
     "bitsandbytes 4-bit": bitsandbytes_4bit,
