@@ -117,7 +117,10 @@ class _GatedHalves(torch.autograd.Function):
         gate, up = both.chunk(2, -1)
         dboth = torch.empty_like(both)
         dgate, dup = dboth.chunk(2, -1)
-        dgate.copy_(_slope(dy * up, gate, ctx.activation))
+        if ctx.activation == "silu":
+            torch.ops.aten.silu_backward.grad_input(dy * up, gate, grad_input=dgate)
+        else:
+            dgate.copy_(_slope(dy * up, gate, ctx.activation))
         torch.mul(ACTIVATIONS[ctx.activation](gate), dy, out=dup)
         return dboth, None
 

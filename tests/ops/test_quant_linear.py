@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from loralab_core.ops import Lora, linear, quant_linear
+from loralab_core.ops import Lora, gated, gated_halves, linear, quant_linear
 from loralab_core.ops.quant_linear import parts
 from loralab_core.ops.quant_matmul import quant_matmul
 from loralab_core.quant import QuantTensor, quantize
@@ -100,3 +100,17 @@ def test_what_does_not_fit_says_what_was_expected() -> None:
         quant_linear(torch.empty(3, 40, device="meta"), weight)
     with pytest.raises(ValueError, match="numeric class"):
         quant_linear(normal(3, 40), weight, compute="w4a4")  # type: ignore[arg-type]
+
+
+def test_opcheck_of_merged_projections() -> None:
+    x, a = normal(3, 40).requires_grad_(), normal(3, 40).requires_grad_()
+    b = [normal(16, 2).requires_grad_(), normal(2, 0), normal(0, 1).requires_grad_()]
+    how = (normal(18), a, b, [0.5, 0.0, 2.0], 0.0, None, "w4a16")
+    torch.library.opcheck(torch.ops.loralab.quant_linear.default, (x, *parts(matrix("nf4", 18, 40)), *how))
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "gelu_tanh", "relu"])
+def test_halves_of_a_gate_are_the_gate(activation: str) -> None:
+    both = normal(3, 10).double().requires_grad_()
+    assert torch.equal(gated_halves(both, activation), gated(*both.chunk(2, -1), activation))
+    assert torch.autograd.gradcheck(lambda x: gated_halves(x, activation), both)
