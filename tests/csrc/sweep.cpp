@@ -108,12 +108,14 @@ void check(Matrix& m, bool transposed, Element element, int64_t rows, Path path,
     double wrong = 0, all = 0;
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++) {
-            double sum = plain ? 0 : bias[j];
+            double sum = 0, squares = 0;  // of all terms: where they cancel out, the sum says nothing of rounding
+            auto add = [&](double term) { sum += term, squares += term * term; };
+            if (!plain) add(bias[j]);
             for (int64_t k = 0; k < inner; k++)
-                sum += value(element, x.data, i * stride + k) * m.dense[transposed ? k * w.in + j : j * w.in + k];
-            for (int64_t e = 0; e < extra; e++) sum += (double)left[i * 3 + e] * right[j * 3 + e];
+                add(value(element, x.data, i * stride + k) * m.dense[transposed ? k * w.in + j : j * w.in + k]);
+            for (int64_t e = 0; e < extra; e++) add((double)left[i * 3 + e] * right[j * 3 + e]);
             const double off = value(element, y.data, i * columns + j) - sum;
-            wrong += off * off, all += sum * sum;
+            wrong += off * off, all += squares;
         }
     done++;
     if (std::sqrt(wrong) <= tolerance(path, element) * std::sqrt(all)) return;
