@@ -4,12 +4,17 @@
 #include "neon_rows.h"
 #include "neon_unpack.h"
 #include "product.h"
+#include "states.h"
 
 namespace loralab {
 namespace neon {
 namespace {
 
 struct InFloat {
+    using Extra = InFloat;
+    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
+        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
+    }
     using A = float;
     using B = float;
     using Sum = float;
@@ -28,6 +33,7 @@ struct InFloat {
 
 template <bool DOTPROD>
 struct InInt8 {
+    using Extra = InFloat;
     using A = int8_t;
     using B = int8_t;
     using Sum = int32_t;
@@ -52,16 +58,20 @@ void multiply_few(const Product& product, ParallelFor parallel) {
     else multiply_rows<CodeRows<4>>(product, parallel);
 }
 
+bool multiply_int8(const Product& product, ParallelFor parallel) {
+    return has_dotprod() ? multiply_panels<InInt8<true>>(product, parallel)
+                         : multiply_panels<InInt8<false>>(product, parallel);
+}
+
 void multiply(const Product& product, Path path, ParallelFor parallel) {
     if (path == Path::rows && !product.transposed) multiply_few(product, parallel);
-    else if (path != Path::int8) multiply_panels<InFloat>(product, parallel);
-    else if (has_dotprod()) multiply_panels<InInt8<true>>(product, parallel);
-    else multiply_panels<InInt8<false>>(product, parallel);
+    else if (path != Path::int8 || !multiply_int8(product, parallel)) multiply_panels<InFloat>(product, parallel);
 }
 
 }  // namespace
 }  // namespace neon
 
-extern const Kernels neon_kernels = {"neon", neon::has, neon::multiply, dequantize_rows<neon::Read>};
+extern const Kernels neon_kernels = {"neon", neon::has, neon::multiply, dequantize_rows<neon::Read>,
+                                     quantize, step_adam, decode<neon::CodeRows<4>, neon::CodeRows<2>, neon::Int8Rows>};
 
 }  // namespace loralab
