@@ -8,8 +8,8 @@ Notable:
 """
 
 import math
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 import torch.utils.checkpoint
@@ -142,6 +142,13 @@ class Decoder(nn.Module):
             self.head.hold(self.embedding.weight)
         else:
             self.head.register_parameter("weight", self.embedding.weight)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Of `.to()` and its like: embedding and head, moved one by one, are one again."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.config.tied_head:
+            self.tie_head()
+        return self
 
     def merge(self) -> None:
         """Let quantised projections of the same x be rows of one matrix."""

@@ -116,6 +116,14 @@ def test_it_stays_one_matrix_on_another_device() -> None:
     assert one.side_by_side(torch.empty(3, 40, device="meta")) is not None
 
 
+def test_a_tied_head_stays_the_embedding_on_another_device(tmp_path: Path) -> None:
+    directory, _ = saved("llama", 1, tmp_path)
+    for base in ("nf4", "fp32"):
+        model = load_decoder(directory, base, CPU).to("meta")
+        assert model.config.tied_head and model.head.weight is model.embedding.weight
+        assert model.head.weight.device.type == "meta"
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma", "gemma2", "olmo2"])
 def test_a_model_answers_and_learns_as_with_separate_products(family: str, tmp_path: Path) -> None:
     found = []
