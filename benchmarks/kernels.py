@@ -83,11 +83,8 @@ def rows(_: argparse.Namespace) -> Report:
 def products(_: argparse.Namespace) -> Report:
     """Many rows, both directions, both numeric classes, against dense bf16."""
     cases = [(shape, count) for shape in COLD_SHAPES for count in (512, 2048)]
-    return dict(
-        product(shape, count)
-        for shape in (cases + [(shape, 2048) for shape in SMALL_SHAPES])
-        for shape, count in [shape]
-    )
+    cases += [(shape, 2048) for shape in SMALL_SHAPES]
+    return dict(product(*case) for case in cases)
 
 
 def product(shape: tuple[int, int], count: int) -> tuple[str, Report]:
