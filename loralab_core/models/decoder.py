@@ -160,9 +160,9 @@ class Decoder(nn.Module):
         """How products with quantised weights are made from now on.
 
         Of w4a8 what ends a branch, the last product of attention and of an MLP, keeps its forward pass in 16 bits: no
-        norm comes before it, a gate leaves the longest tails, and the two made 40 % of the gradient's error. The head
-        keeps both passes: beside the large slope of the label 8 bits lose all small probabilities, always downwards,
-        and gradients were a third off.
+        norm comes before it, a gate leaves the longest tails, and the two made half of the gradient's squared error.
+        The head keeps both passes: beside the large slope of the label 8 bits lose all small probabilities, always
+        downwards, and gradients were a third off.
         """
         if compute != self.compute:
             self.compute = compute
