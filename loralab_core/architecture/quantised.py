@@ -7,9 +7,12 @@ from typing import Any, Literal
 from loralab_core.architecture.fields import Fields
 from loralab_core.errors import BadInput
 
-Format = Literal["bitsandbytes 4-bit", "bitsandbytes 8-bit", "FP8", "MLX"]
+Format = Literal["bitsandbytes 4-bit", "bitsandbytes 8-bit", "FP8", "MLX", "LoRA Lab"]
 
 SECTIONS = ("quantization_config", "quantization", "compression_config")  # Hugging Face's, MLX's, an older one's
+
+OWN = "loralab"  # as quant_method: our own quantised file, which a base of that kind takes as it is
+KINDS = ("nf4", "int4", "int8")
 
 NAMES = {
     "gptq": "GPTQ",
@@ -35,10 +38,11 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Quantised:
-    """Weights that become dense while they are read."""
+    """Weights that become dense while they are read, our own only where they are wanted so."""
 
     format: Format
     block: tuple[int, int] = (1, 1)  # rows and columns that share a scale; bitsandbytes says it beside each weight
+    kind: str | None = None  # of our own: the base that it is
 
 
 def quantised(raw: dict[str, Any], source: str) -> Quantised | None:
@@ -52,6 +56,10 @@ def quantised(raw: dict[str, Any], source: str) -> Quantised | None:
     method, fields = section.get("quant_method"), Fields(section, source)
     if method == "bitsandbytes" or (method is None and any(_bits(fields))):
         return _bitsandbytes(fields)
+    if method == OWN:
+        if (kind := fields.text("base")) not in KINDS:
+            raise fields.wrong("base", " or ".join(KINDS))
+        return Quantised("LoRA Lab", kind=kind)
     if method == "fp8":
         return _fp8(fields, raw)
     if method is None and "group_size" in section:

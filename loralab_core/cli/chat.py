@@ -71,7 +71,7 @@ def _settings(arguments: argparse.Namespace) -> "TrainConfig":
     """Only what chooses an engine."""
     import msgspec
 
-    from loralab_core.cli.checks import count_parameters, resolve_place
+    from loralab_core.cli.checks import resolve_place
     from loralab_core.cli.engines import local_model
     from loralab_core.errors import BadInput
     from loralab_core.runs.config import config_from
@@ -80,4 +80,4 @@ def _settings(arguments: argparse.Namespace) -> "TrainConfig":
         raise BadInput("no model: give --model with a directory or a Hub id, or --run with a run")
     asked = config_from({"model": arguments.model, "corpus": [], "base": arguments.base, "device": arguments.device})
     model = local_model(asked.model)
-    return msgspec.structs.replace(resolve_place(asked, count_parameters(model)), model=str(model))
+    return msgspec.structs.replace(resolve_place(asked, model), model=str(model))

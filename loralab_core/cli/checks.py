@@ -29,19 +29,14 @@ def check_corpus(corpus: str) -> None:
         raise BadInput(f"{corpus} is empty; give a corpus with text in it")
 
 
-def resolve_place(config: TrainConfig, parameters: int) -> TrainConfig:
-    """`config` with its device and number format decided. `parameters`: the model's count. BadInput if not possible."""
+def resolve_place(config: TrainConfig, model_dir: Path) -> TrainConfig:
+    """`config` with its device and number format decided, from config.json alone. BadInput if not possible."""
+    from loralab_core.architecture.counts import parameter_count
+    from loralab_core.architecture.families import read_config, stored_base
     from loralab_core.hardware.devices import resolve_base, resolve_device
 
     device = resolve_device(config.device)
-    base = resolve_base(config.base, device, parameters)
+    stored = None if config.mode == "full" else stored_base(model_dir)
+    base = resolve_base(config.base, device, parameter_count(read_config(model_dir)), stored)
     check_base(config, base)
     return msgspec.structs.replace(config, device=device, base=base)
-
-
-def count_parameters(model_dir: Path) -> int:
-    """From config.json alone. BadInput for an architecture that is not known."""
-    from loralab_core.architecture.counts import parameter_count
-    from loralab_core.architecture.families import read_config
-
-    return parameter_count(read_config(model_dir))

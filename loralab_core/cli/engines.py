@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from loralab_core.cli.checks import check_paths, count_parameters, resolve_place
+from loralab_core.cli.checks import check_paths, resolve_place
 from loralab_core.cli.terminal import say
 from loralab_core.errors import LoraLabError
 from loralab_core.runs.config import TrainConfig
@@ -28,7 +28,7 @@ def settle(config: TrainConfig) -> TrainConfig:
     """`config` checked and with model directory, device and number format decided, as the engine needs it."""
     check_paths(config)
     model = local_model(config.model)
-    placed = resolve_place(config, count_parameters(model))
+    placed = resolve_place(config, model)
     return msgspec.structs.replace(placed, model=str(model))
 
 

@@ -58,7 +58,7 @@ def place_again(run: "RunDirectory") -> "TrainConfig":
     """The run's settings, checked against this computer. BadInput if its model or device is not here now."""
     import msgspec
 
-    from loralab_core.cli.checks import count_parameters, resolve_place
+    from loralab_core.cli.checks import resolve_place
     from loralab_core.cli.engines import local_model
     from loralab_core.errors import BadInput
 
@@ -66,4 +66,4 @@ def place_again(run: "RunDirectory") -> "TrainConfig":
     if os.path.isabs(config.model) and not os.path.isdir(config.model):
         raise BadInput(f"the model of this run, {config.model}, is not there any more; put it back")
     model = local_model(config.model)
-    return msgspec.structs.replace(resolve_place(config, count_parameters(model)), model=str(model))
+    return msgspec.structs.replace(resolve_place(config, model), model=str(model))

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
+from pathlib import Path
 
 from loralab_core.errors import BadInput
 from loralab_core.hardware.probe import Gpu, find_cpu, find_gpus, find_torch, is_apple_silicon
 
 BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 BF16_CAPABILITY = (8, 0)
+COMPILERS = ("c++", "g++", "clang++")
 WORTH_BF16 = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
 
 
@@ -55,14 +58,27 @@ def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def resolve_base(asked: str, device: str, parameters: int) -> str:
-    """The base as asked, "fp32" or "bf16" for "auto". `device` is a resolved one, `parameters` the model's count.
+def resolve_base(asked: str, device: str, parameters: int, stored: str | None = None) -> str:
+    """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count.
 
-    `auto` is bf16 where the device multiplies bf16 in hardware and the model is big enough to gain from it.
+    `auto` is what a model is `stored` as in our own quantised form, where kernels can multiply it; otherwise bf16
+    where the device multiplies bf16 in hardware and the model is big enough to gain from it, else fp32.
     """
     if asked != "auto":
         return asked
+    if stored and device == "cpu" and may_have_kernels():
+        return stored
     return auto_base(parameters, computes_bf16(device))
+
+
+def may_have_kernels() -> bool:
+    """Whether quantised products are compiled here, or can be. Without, they are five times slower than dense ones."""
+    if os.environ.get("LORALAB_NATIVE") == "0":
+        return False
+    built = Path(__file__).parents[1] / "ops" / "native" / "built"
+    return any(built.glob("cpu-*.so")) or any(
+        shutil.which(name) for name in (os.environ.get("CXX"), *COMPILERS) if name
+    )
 
 
 def auto_base(parameters: int, bf16: bool) -> str:

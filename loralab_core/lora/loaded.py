@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from loralab_core.architecture.counts import parameter_count
-from loralab_core.architecture.families import parse_config, read_config
+from loralab_core.architecture.families import parse_config, read_config, stored_base
 from loralab_core.catalog.hub import resolve_model
 from loralab_core.errors import BadInput
 from loralab_core.hardware.devices import resolve_base, resolve_device
@@ -109,7 +109,7 @@ def load(
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = torch.device(resolve_device(device))
-    precision = resolve_base(base, str(where), parameter_count(config))
+    precision = resolve_base(base, str(where), parameter_count(config), stored_base(directory))
     check_compute(compute, precision)
     tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
     decoder = load_decoder(directory, precision, where, progress)

@@ -16,7 +16,7 @@ from loralab_core.models.mlp import ExpertLinear, Router
 from loralab_core.models.parts import Linear, Matrix
 from loralab_core.quant import quantize
 from loralab_core.quant.quantize import Method
-from loralab_core.quant.tensor import Kind
+from loralab_core.quant.tensor import Kind, QuantTensor
 
 FINE: Kind = "int8"  # of embedding and head: nearly lossless
 VERSION = 1  # of what a recipe makes of the same weights
@@ -41,9 +41,17 @@ class Recipe:
             return FINE
         return self.kind if isinstance(module, Linear | ExpertLinear) and not isinstance(module, Router) else None
 
-    def hold(self, module: nn.Module, kind: Kind, device: torch.device, first: int, dense: Tensor) -> None:
+    def takes(self, kind: Kind, matrix: QuantTensor) -> bool:
+        """Whether a matrix that is quantised already is one such as would be made here, of any method."""
+        return matrix.kind == kind and (kind == "int8" or (matrix.group == self.group and matrix.zeros is None))
+
+    def hold(
+        self, module: nn.Module, kind: Kind, device: torch.device, first: int, dense: Tensor | QuantTensor
+    ) -> None:
         """Quantise `dense` [out, in], or experts [count, out, in] of which `first` is the first, into the module."""
         assert isinstance(module, Matrix)
+        if isinstance(dense, QuantTensor):
+            return module.hold(dense.to(device), first)
         for number, matrix in enumerate(dense if dense.dim() == 3 else dense[None], first):
             module.hold(quantize(matrix.to(device), kind, self.group, method=self.method), number)
 
@@ -83,11 +91,13 @@ class Weight(Generic[Place]):
         self,
         places: Callable[[Tensor], dict[str, Place]],
         dense: Tensor,
-        complete: Callable[[Tensor], None] | None = None,
+        complete: Callable[[Tensor | QuantTensor], None] | None = None,
         scratch: Scratch | None = None,
+        takes: Callable[[QuantTensor], bool] = lambda matrix: False,
     ):
         """`dense`: the memory, or where `complete` is given only its shape."""
         self.places, self._complete, self._scratch = places, complete, scratch or Scratch()
+        self._takes = takes
         self._shape, self._dense = dense.shape, None if complete else dense
         self._shapes = {name: tuple(place.shape) for name, place in places(dense).items()}
         self._missing = set(self._shapes)
@@ -99,6 +109,14 @@ class Weight(Generic[Place]):
         if self._dense is None:
             self._dense = self._scratch.take(self._shape, dtype)
         return self._dense
+
+    def take(self, matrix: QuantTensor) -> bool:
+        """False where it is a part of this weight only, or is wanted in another form: then it is to be put dense."""
+        if self._complete is None or len(self._shapes) > 1 or not self._takes(matrix):
+            return False
+        self._missing.clear()
+        self._complete(matrix)
+        return True
 
     def has_been_read(self, name: str) -> None:
         self._missing.discard(name)
@@ -141,7 +159,8 @@ def weights(model: Decoder, places: Places[Place], recipe: Recipe | None, one_by
             continue
         for first, part in enumerate(torch.split(dense, 1) if one_by_one and dense.dim() == 3 else [dense]):
             hold = partial(recipe.hold, module, kind, model.device, first)
-            found |= Weight(partial(_places, places, model.config, path, first), part, hold, scratch).parts()
+            takes = partial(recipe.takes, kind)
+            found |= Weight(partial(_places, places, model.config, path, first), part, hold, scratch, takes).parts()
     return found
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.architecture.counts import parameter_count
-from loralab_core.architecture.families import read_config, read_raw_config
+from loralab_core.architecture.families import read_config, read_raw_config, stored_base
 from loralab_core.architecture.quantised import Quantised, quantised
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf
@@ -22,6 +22,7 @@ from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.incoming import Recipe, weights
 from loralab_core.models.naming import stored_as
+from loralab_core.models.own_file import copy_own
 from loralab_core.models.quantised_cache import cache_file, read_cache, write_cache
 from loralab_core.models.stored_names import as_stored, check_tied
 from loralab_core.quant import dequantise, split_part
@@ -60,6 +61,8 @@ def _quantised(
 ) -> None:
     """From what was kept on disk the last time, or made now and kept."""
     place(model, dtype, device, recipe)
+    if stored_base(source) == recipe.kind:
+        return fill_decoder(model, source, progress, recipe, f"reading the model in {recipe.kind}")
     tell, file = progress or (lambda done, total, what: None), cache_file(fingerprint(source), recipe, dtype)
     if (why := read_cache(model, recipe, file, tell)) is None:
         tell(1, 1, "ready")
@@ -95,7 +98,7 @@ def fill_decoder(
     total, done = sum(file.stat().st_size for file in weight_files(source)), 0
     if progress:
         progress(0, total, what)
-    for size in (copy_gguf if is_gguf(source) else _copy_safetensors)(model, source, recipe):
+    for size in _copier(source)(model, source, recipe):
         done += size
         if progress:
             progress(min(done, total), total, what)
@@ -103,6 +106,12 @@ def fill_decoder(
         model.tie_head()
     if progress:
         progress(total, total, "ready")
+
+
+def _copier(source: Path) -> Callable[[Decoder, Path, Recipe | None], Iterator[int]]:
+    if is_gguf(source):
+        return copy_gguf
+    return copy_own if stored_base(source) else _copy_safetensors
 
 
 @torch.no_grad()

@@ -19,15 +19,16 @@ def open_engine(model: str, base: str, device: str, progress: Progress, run: str
     `run`: the directory of a run, where it is to be that run's own if it trains all weights.
     """
     from loralab_core.architecture.counts import parameter_count
-    from loralab_core.architecture.families import parse_config, read_config
+    from loralab_core.architecture.families import parse_config, read_config, stored_base
     from loralab_core.catalog.hub import resolve_model
     from loralab_core.hardware.devices import resolve_base, resolve_device
     from loralab_core.wire.launch import ensure_engine
 
     directory = resolve_model(model, parse_config, progress)
     place = resolve_device(device)
-    precision = resolve_base(base, place, parameter_count(read_config(directory)))
     mode = RunDirectory(Path(run)).record().engine_mode if run else ""
+    stored = None if mode else stored_base(directory)
+    precision = resolve_base(base, place, parameter_count(read_config(directory)), stored)
     return ensure_engine(str(directory), precision, place, mode=mode, on_wait=lambda: progress(0, 0, ""))
 
 

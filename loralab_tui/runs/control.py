@@ -77,7 +77,9 @@ class RunControl:
             if studio.model != model:  # another was chosen meanwhile
                 return
         if studio.status is not None:  # the engine's word on what "auto" became
-            config |= {"model": studio.status.model, "base": studio.status.base, "device": studio.status.device}
+            config |= {"model": studio.status.model, "device": studio.status.device}
+            if not studio.plan.full:  # all weights are trained in an engine of their own, which may take another one
+                config |= {"base": studio.status.base}
         if "prompts" in config and not config["prompts"]:
             config |= {"prompts": list(await next_prompts(studio))}
         self._config = config

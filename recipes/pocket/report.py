@@ -26,7 +26,7 @@ SHOWN = 10
 
 def write_report(run: Path, demo: Path) -> None:
     """`demo` is where the demo's training is kept; it is trained if it is not there."""
-    lm = ll.load(POCKET, base="fp32", device="cpu")
+    lm = ll.load(POCKET, device="cpu")
     text = TEMPLATE.read_text(encoding="utf-8")
     figures = {**_world(), **_model(lm), **_training(run), **_quality(lm), **_demo(lm, demo)}
     DOCS.write_text(text.format(**figures), encoding="utf-8")
@@ -93,7 +93,7 @@ def _machine(environment: dict[str, Any]) -> str:
 
 
 def _quality(lm: LoadedModel) -> dict[str, Any]:
-    command = [sys.executable, "-m", "loralab_core.cli.main", "eval", "--model", str(POCKET), "--base", "fp32"]
+    command = [sys.executable, "-m", "loralab_core.cli.main", "eval", "--model", str(POCKET)]
     command += ["--corpus", str(HELD_OUT), "--seq-len", str(lm.model.config.context), "--json"]
     measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     with open(HELD_OUT, encoding="utf-8") as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loralab_core.architecture.counts import parameter_count
-from loralab_core.architecture.families import read_config
+from loralab_core.architecture.families import read_config, stored_base
 from loralab_core.catalog.pocket import POCKET
 from loralab_core.hardware.devices import resolve_base, resolve_device
 from loralab_core.wire.registry import engine_key, hold_lock
@@ -83,7 +83,7 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
 
 def test_leaving_does_not_wait_for_an_engine_that_starts() -> None:
     device = resolve_device()
-    base = resolve_base("auto", device, parameter_count(read_config(POCKET)))
+    base = resolve_base("auto", device, parameter_count(read_config(POCKET)), stored_base(POCKET))
     lock = hold_lock(engine_key(str(POCKET), base, device))  # as an engine that takes forever
     assert lock is not None
     with started("--model", str(POCKET)) as terminal:

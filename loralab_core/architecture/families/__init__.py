@@ -39,6 +39,12 @@ def read_config(source: Path) -> DecoderConfig:
     return parse_config(read_raw_config(source), str(source / "config.json"))
 
 
+def stored_base(source: Path) -> str | None:
+    """The base that a model is stored as in our own quantised form; None for every other one. Raises BadInput."""
+    stored = None if is_gguf(source) else quantised(read_raw_config(source), str(source / "config.json"))
+    return stored.kind if stored else None
+
+
 def read_raw_config(model_dir: Path) -> dict[str, Any]:
     """config.json as it is. Raises BadInput when it is missing or is not a JSON object."""
     path = model_dir / "config.json"

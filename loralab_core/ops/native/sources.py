@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from loralab_core.hardware.devices import COMPILERS
+
 PACKAGE = Path(__file__).parents[2]  # loralab_core
-COMPILERS = ("c++", "g++", "clang++")
 ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.10: what is built serves later ones too
 COMMON = ("-O3", "-std=c++17", "-fopenmp-simd", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", ABI)
 
