@@ -11,6 +11,7 @@ from loralab_core.ops.native.choice import Table
 from loralab_core.ops.native.library import native
 from loralab_core.runs.config import QUANTISED, TrainConfig
 
+WORTH_MEASURING = 50_000_000  # parameters: a smaller model has learned something before the measurement has ended
 DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process asked for another number
 
 
@@ -21,10 +22,10 @@ def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
         torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
 
 
-def set_up_kernels(base: str, recorded: Table | None) -> None:
+def set_up_kernels(base: str, recorded: Table | None, parameters: int) -> None:
     """For a quantised base: the paths of the run being resumed, or those that were measured here."""
     if base in QUANTISED:
-        choice.settle(recorded)
+        choice.settle(recorded, worth=parameters >= WORTH_MEASURING)
 
 
 def paths_in_use(base: str) -> Table:

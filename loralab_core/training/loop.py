@@ -8,6 +8,7 @@ has no owner any more: who reads it may resume the run at once.
 import time
 from collections.abc import Generator
 
+from loralab_core.architecture.counts import parameter_count
 from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
@@ -114,7 +115,7 @@ class Training:
             config = as_started_from(config)
             check_opened(config, self.lm)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
-        set_up_kernels(self.lm.base, before.get("paths"))
+        set_up_kernels(self.lm.base, before.get("paths"), parameter_count(self.lm.model.config))
         check_unchanged(config, before, self.lm.directory, self.run)
         prepared = yield from prepare_run(config, self.lm, lambda: self.stopping, before.get("prompts_as"))
         if not before:

@@ -37,12 +37,21 @@ def use_table(table: Mapping[str, list[str]] | None) -> None:
     _paths = None if table is None else _indexed(table, native())
 
 
-def settle(recorded: Mapping[str, list[str]] | None, say: Say = say_on_stderr) -> None:
-    """Before a run: its recorded table, or the measured one, measured now if it never was (LORALAB_MEASURE=0: not)."""
+def settle(recorded: Mapping[str, list[str]] | None, say: Say = say_on_stderr, *, worth: bool = True) -> None:
+    """Before a run: its recorded table, or the measured one.
+
+    If none ever was it is measured now, but for a run that is not `worth` it and with LORALAB_MEASURE=0.
+    """
     from loralab_core.ops.native.measure import kept, measure
 
     active = native(say)
-    if not recorded and active.isa not in SLOW and os.environ.get("LORALAB_MEASURE") != "0" and not kept(active):
+    if (
+        worth
+        and not recorded
+        and active.isa not in SLOW
+        and os.environ.get("LORALAB_MEASURE") != "0"
+        and not kept(active)
+    ):
         say("measuring which kernel is the fastest at which size, once; ten seconds at most")
         measure(active)
     use_table(recorded or None)
