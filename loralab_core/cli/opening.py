@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from loralab_core import evaluation
+from loralab_core.cli.terminal import say
 from loralab_core.lora import Adapter, LoadedModel, load
 from loralab_core.runs.result import find_adapter
 from loralab_core.text.packing import Windows
@@ -29,6 +30,19 @@ def progress_bar(what: str) -> Iterator[Any]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def _telling(move: Callable[[int, int], None]) -> Callable[[int, int, str], None]:
+    """What loading reports, moving the bar; of its words those that give a reason (": …") are said, each once."""
+    said = set()
+
+    def report(done: int, total: int, what: str) -> None:
+        move(done, total)
+        if ": " in what and what not in said:
+            said.add(what)
+            say(what)
+
+    return report
+
+
 def open_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Adapter | None]:
     """The model of --model with the adapter of --adapter read, not yet switched on. Raises BadInput."""
     if arguments.threads:
@@ -38,7 +52,7 @@ def open_model(arguments: argparse.Namespace) -> tuple[LoadedModel, Adapter | No
             arguments.model,
             arguments.base,
             arguments.device,
-            lambda done, total, what: move(done, total),
+            _telling(move),
             arguments.compute,
         )
     adapter = lm.attach(find_adapter(arguments.adapter)) if arguments.adapter else None

@@ -25,6 +25,7 @@ from loralab_core.models.naming import stored_as
 from loralab_core.models.own_file import copy_own
 from loralab_core.models.quantised_cache import cache_file, read_cache, write_cache
 from loralab_core.models.stored_names import as_stored, check_tied
+from loralab_core.ops.native.library import native
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
 from loralab_core.safetensors_file import StoredTensor, read_tensors, stored_tensors
@@ -67,6 +68,7 @@ def _quantised(
     if (why := read_cache(model, recipe, file, tell)) is None:
         tell(1, 1, "ready")
         return
+    native()  # compiled quantisers take the place of the reference when the kernels are loaded
     fill_decoder(model, source, progress, recipe, f"quantising the model to {recipe.kind} {why}".rstrip())
     if why := write_cache(model, file):
         tell(1, 1, f"the model in {recipe.kind} was {why}")
