@@ -101,7 +101,7 @@ def test_a_kernel_that_crashes_ends_another_process_and_is_not_tried_again(
     crash = f"import os; open({str(tried)!r}, 'a').write('once '); os.kill(os.getpid(), {signal.SIGILL.value})"
     monkeypatch.setattr(verdict, "TRY", crash)
     for _ in range(2):
-        assert "SIGILL" in verdict.of_untried(Path("cpu-0.so"), "avx512")
+        assert "SIGILL" in verdict.of_untried(tmp_path / "cpu-0.so", "avx512")
     assert tried.read_text() == "once "
 
 

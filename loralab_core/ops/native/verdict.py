@@ -1,6 +1,7 @@
 """A library's first self-test on a computer is made in a process of its own: a kernel that crashes ends that one.
 
-The outcome is kept in LORALAB_HOME's cache, for this library, instruction set and processor.
+The outcome is kept beside the library, or in LORALAB_HOME's cache where that cannot be written, for this library,
+instruction set and processor.
 """
 
 import hashlib
@@ -23,13 +24,19 @@ TRY = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
 
 def of_untried(library: Path, isa: str) -> str:
     """Empty for kernels that can be run; else a sentence's part that says how they ended."""
-    kept = place(library, isa, "verdict")
-    try:
-        said = kept.read_text()
-    except OSError:
+    places = (library.parent / place(library, isa, "verdict").name, place(library, isa, "verdict"))
+    said = next((kept for kept in map(_read, places) if kept), "")
+    if not said:
         said = _try(library, isa)
-        keep(kept, said.encode())
+        next((kept for kept in places if keep(kept, said.encode())), None)
     return "" if said == PASSED else said
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def place(library: Path, isa: str, what: str) -> Path:
@@ -38,13 +45,14 @@ def place(library: Path, isa: str, what: str) -> Path:
     return cache_dir() / "kernels" / f"{library.stem}-{isa}-{cpu}.{what}"
 
 
-def keep(path: Path, content: bytes) -> None:
-    """Kept where it can be; a disk that refuses only costs the time to find it out again."""
+def keep(path: Path, content: bytes) -> bool:
+    """Whether it was kept; a disk that refuses only costs the time to find it out again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
     except OSError:
-        pass
+        return False
+    return True
 
 
 def _try(library: Path, isa: str) -> str:
