@@ -96,19 +96,23 @@ class Weight(Generic[Place]):
         takes: Callable[[QuantTensor], bool] = lambda matrix: False,
     ):
         """`dense`: the memory, or where `complete` is given only its shape."""
-        self.places, self._complete, self._scratch = places, complete, scratch or Scratch()
+        self._places, self._complete, self._scratch = places, complete, scratch or Scratch()
         self._takes = takes
         self._shape, self._dense = dense.shape, None if complete else dense
         self._shapes = {name: tuple(place.shape) for name, place in places(dense).items()}
         self._missing = set(self._shapes)
+        self._found: dict[str, Place] = {}  # places in the dense memory: thousands, where experts are stored singly
 
     def parts(self) -> dict[str, "Named[Place]"]:
         return {name: Named(self, name, shape) for name, shape in self._shapes.items()}
 
-    def dense(self, dtype: torch.dtype) -> Tensor:
+    def place(self, name: str, dtype: torch.dtype) -> Place:
+        """`dtype`: of the dense memory, where that is still to be taken."""
         if self._dense is None:
             self._dense = self._scratch.take(self._shape, dtype)
-        return self._dense
+        if not self._found:
+            self._found = self._places(self._dense)
+        return self._found[name]
 
     def take(self, matrix: QuantTensor) -> bool:
         """False where it is a part of this weight only, or is wanted in another form: then it is to be put dense."""
@@ -121,7 +125,7 @@ class Weight(Generic[Place]):
     def has_been_read(self, name: str) -> None:
         self._missing.discard(name)
         if self._complete and not self._missing and self._dense is not None:
-            dense, self._dense = self._dense, None
+            dense, self._dense, self._found = self._dense, None, {}
             self._complete(dense)
             self._scratch.give_back(dense)
 
@@ -140,7 +144,7 @@ class Named(Generic[Place]):
 
         Raises BadInput that begins with `where` for values that cannot be quantised.
         """
-        yield self.weight.places(self.weight.dense(dtype))[self.name]
+        yield self.weight.place(self.name, dtype)
         try:
             self.weight.has_been_read(self.name)
         except BadInput as error:

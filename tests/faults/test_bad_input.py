@@ -155,7 +155,7 @@ def test_a_damaged_adapter(fixtures_dir: Path, tmp_path: Path, capsys: pytest.Ca
     [
         ({"seq_len": 100_000}, "--seq-len 100000", "512"),
         ({"seq_len": 1}, "seq_len = 1", "2"),
-        ({"compute": "w4a8"}, "--compute w4a8", "auto"),
+        ({"compute": "w4a8"}, "--compute w4a8", "--base nf4"),
         ({"targets": "q_proj,warp_drive"}, "warp_drive", "down_proj, gate_proj, k_proj"),
         ({"rank": 0}, "rank", ""),
         ({"val": 1.5}, "val", ""),

@@ -25,6 +25,7 @@ BESIDE: dict[Format, str] = {
     "bitsandbytes 8-bit": "INT8 by rows",
     "FP8": "scales of square blocks, as DeepSeek-V3's; one scale a tensor is refused",
     "MLX": "affine, groups of one size; other modes are refused",
+    "LoRA Lab": "our own 4-bit and 8-bit form; taken as it is for the same base",
 }
 
 
