@@ -6,7 +6,8 @@ from loralab_core.ops.dequantize import dequantize
 from loralab_core.ops.elementwise import activate, gated, gated_halves, layer_norm, rms_norm, rotary, soft_cap
 from loralab_core.ops.linear import linear
 from loralab_core.ops.lora import Lora
-from loralab_core.ops.quant_linear import Compute, quant_linear, quant_linears
+from loralab_core.ops.quant_linear import quant_linear, quant_linears
+from loralab_core.ops.quant_matmul import Compute
 
 __all__ = [
     "AttentionPlan",

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loralab_core.ops.quant_linear import Compute
-from loralab_core.ops.quant_matmul import quant_matmul
+from loralab_core.ops.quant_matmul import Compute, forward_compute, gradient_compute, quant_matmul
 from loralab_core.quant.tensor import QuantTensor
 
 SLAB_BYTES = 32 << 20  # float32 logits alive at once
@@ -87,15 +86,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def _product(x: Tensor, head: Tensor | QuantTensor, compute: Compute) -> Tensor:
     """x·headᵀ, float32 [tokens, vocab]."""
     if isinstance(head, QuantTensor):
-        return quant_matmul(x, head, compute="w4a8" if compute == "w4a8" else "w4a16").float()
+        return quant_matmul(x, head, compute=forward_compute(compute)).float()
     return (x @ head.t()).float()
 
 
 def _product_back(dlogits: Tensor, head: Tensor | QuantTensor, compute: Compute, dx: Tensor) -> None:
     """dx [tokens, width] = dlogits·head"""
     if isinstance(head, QuantTensor):
-        how: Any = "w4a16" if compute in ("auto", "w4a16") else "w4a8"
-        dx.copy_(quant_matmul(dlogits, head, transposed=True, compute=how))
+        dx.copy_(quant_matmul(dlogits, head, transposed=True, compute=gradient_compute(compute)))
     else:
         torch.mm(dlogits, head, out=dx)
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from loralab_core.ops.lora import Lora, dropped
-from loralab_core.ops.quant_linear import Compute, quant_linear
+from loralab_core.ops.quant_linear import quant_linear
+from loralab_core.ops.quant_matmul import Compute
 from loralab_core.quant.tensor import QuantTensor
 
 

@@ -8,17 +8,23 @@ in one matrix: then A is all of theirs below one another, and s·B one block for
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.lora import Lora, dropped
-from loralab_core.ops.quant_matmul import WEIGHT, assembled, parts, quant_matmul
+from loralab_core.ops.quant_matmul import (
+    WEIGHT,
+    Compute,
+    assembled,
+    forward_compute,
+    gradient_compute,
+    parts,
+    quant_matmul,
+)
 from loralab_core.quant.tensor import QuantTensor
-
-Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 
 LIBRARY.define(  # type: ignore[no-untyped-call]
     f"quant_linear(Tensor x, {WEIGHT}, Tensor? bias, Tensor? a, Tensor[] b, float[] lora_scales, float dropout, "
@@ -88,7 +94,7 @@ def _multiplied(
     flat = x.reshape(x.shape[:-1].numel(), x.shape[-1])
     learning = torch.is_grad_enabled() and (x.requires_grad or (bias is not None and bias.requires_grad))
     if a is None and not learning and not torch.compiler.is_compiling():  # the way of answers, token by token
-        y = quant_matmul(flat, weight, bias=bias, compute="w4a8" if compute == "w4a8" else "w4a16")
+        y = quant_matmul(flat, weight, bias=bias, compute=forward_compute(compute))
     else:
         y, _ = torch.ops.loralab.quant_linear(flat, *parts(weight), bias, a, b, scales, dropout, seed, compute)
     return y.view(*x.shape[:-1], weight.shape[0])
@@ -116,7 +122,7 @@ def _check_lora(lora: Lora | None, out: int, width: int) -> None:
 def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     """y [tokens, out] and u [tokens, all ranks], which is empty without an adapter."""
     *weight, bias, a, b, scales, dropout, seed, compute = arguments
-    how = {"bias": bias, "compute": "w4a8" if compute == "w4a8" else "w4a16"}
+    how = {"bias": bias, "compute": forward_compute(compute)}
     matrix = assembled(*weight)
     if a is None:
         return quant_matmul(x, matrix, **how), x.new_empty(0)
@@ -163,7 +169,7 @@ def _of_branch(
 
 
 def _dx(ctx: Any, dy: Tensor, weight: QuantTensor, a: Tensor | None, du: Tensor | None) -> Tensor:
-    compute: Any = "w4a16" if ctx.compute in ("auto", "w4a16") else "w4a8"
+    compute = gradient_compute(ctx.compute)
     if a is None or du is None:
         return quant_matmul(dy, weight, transposed=True, compute=compute)
     if ctx.dropout == 0.0 or ctx.seed is None:

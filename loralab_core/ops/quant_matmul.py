@@ -16,7 +16,8 @@ from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.native.choice import choose
 from loralab_core.quant.tensor import Kind, QuantTensor
 
-Compute = Literal["w4a16", "w4a8"]
+Numerics = Literal["w4a16", "w4a8"]  # of one product
+Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]  # of a layer, both ways
 
 WEIGHT = "Tensor codes, Tensor scales, Tensor? steps, Tensor? codebook, Tensor? zeros, int width, int group"
 LIBRARY.define(  # type: ignore[no-untyped-call]
@@ -50,6 +51,16 @@ def assembled(
     return QuantTensor(kind, (len(codes), width), group, codes, scales, steps, codebook, zeros)
 
 
+def forward_compute(asked: Compute) -> Numerics:
+    """Of x·Wᵀ."""
+    return "w4a8" if asked == "w4a8" else "w4a16"
+
+
+def gradient_compute(asked: Compute) -> Numerics:
+    """Of dy·W."""
+    return "w4a8" if asked in ("w4a8", "w4a8-grad") else "w4a16"
+
+
 def quant_matmul(
     x: Tensor,
     weight: QuantTensor,
@@ -58,7 +69,7 @@ def quant_matmul(
     left: Tensor | None = None,
     right: Tensor | None = None,
     bias: Tensor | None = None,
-    compute: Compute = "w4a16",
+    compute: Numerics = "w4a16",
 ) -> Tensor:
     """x [rows, in] → [rows, out], or [rows, out] → [rows, in] where `transposed`; in x's dtype. No autograd.
 
