@@ -10,6 +10,9 @@ constexpr int AHEAD = 8;  // rows prefetched, as in avx512_rows.h
 // In float32, for x in float32.
 struct FloatRows : InOrder {
     static constexpr int AT_ONCE = 2;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float* scales, float* y) {
@@ -43,6 +46,9 @@ struct FloatRows : InOrder {
 struct Bf16Rows {
     using X = float;
     static constexpr int AT_ONCE = 2;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     // Of each zero-point the low bytes of its sixteen values and the high ones.
     struct Tables {
         alignas(32) uint8_t low[16][16], high[16][16];
@@ -112,6 +118,9 @@ struct Bf16Rows {
 // Of a weight of 8 bits.
 struct Int8Rows : InOrder {
     static constexpr int AT_ONCE = 2;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

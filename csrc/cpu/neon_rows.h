@@ -12,6 +12,9 @@ constexpr int AHEAD = 8;  // rows prefetched, as in avx512_rows.h
 template <int PLANES>
 struct CodeRows : InOrder {
     static constexpr int AT_ONCE = 2;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     struct Tables {
         uint8_t planes[16][PLANES][16];  // of each zero-point
         LORALAB_INLINE void fill(const Weight& w) {
@@ -77,6 +80,9 @@ struct CodeRows : InOrder {
 // Of a weight of 8 bits.
 struct Int8Rows : InOrder {
     static constexpr int AT_ONCE = 2;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

@@ -165,6 +165,9 @@ struct InInt8 {
 // A row of the weight, 32 elements at a time, times up to four rows of x.
 struct Rows : InOrder {
     static constexpr int AT_ONCE = 1;
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        decode_each_scale(w, row, AT_ONCE, scales);
+    }
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

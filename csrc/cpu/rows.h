@@ -6,6 +6,7 @@
 //     Tables              with fill(weight): what the codes are looked up in
 //     takes(weight)       whether it is for such weights
 //     padded(weight)      elements of a row of x as it is multiplied, zeros behind the last
+//     decode_scales(weight, row, scales)    of AT_ONCE rows from `row` on, [AT_ONCE][groups]
 //     lay_out(x, padded, out)    float32 in order → X in the order in which codes come apart
 //     dot<N>(weight, tables, x, padded, row, scales, y)
 //         N rows of x · AT_ONCE rows of the weight from `row` on → y [N][AT_ONCE]; scales [AT_ONCE][groups]. Rows behind
@@ -16,17 +17,6 @@
 namespace loralab {
 
 LORALAB_INLINE int64_t existing(const Weight& w, int64_t row) { return row < w.out ? row : w.out - 1; }
-
-// Scales of `count` rows from `row` on, [count][groups]; a weight of 8 bits has none.
-LORALAB_INLINE void decode_scales(const Weight& w, int64_t row, int count, float* scales) {
-    if (w.is_int8()) return;
-    const int64_t groups = w.groups();
-    const float* of_rows = w.steps + row / SCALE_ROWS * 2;
-    for (int r = 0; r < count; r++) {
-        const uint8_t* codes = w.scales + existing(w, row + r) * groups;
-        for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
-    }
-}
 
 template <class K>
 struct RowsJob {
@@ -43,7 +33,7 @@ struct RowsJob {
         float* scales = scratch.get<float>(K::AT_ONCE * w.groups());
         for (int64_t block = from; block < to; block++) {
             const int64_t row = block * K::AT_ONCE;
-            decode_scales(w, row, K::AT_ONCE, scales);
+            if (!w.is_int8()) K::decode_scales(w, row, scales);
             for (int64_t v = 0; v < job.product.rows; v += 4) job.compute(v, row, scales);
         }
     }
@@ -88,6 +78,16 @@ static void multiply_rows(const Product& product, ParallelFor parallel) {
     job.x = x;
     job.tables.fill(w);
     parallel((w.out + K::AT_ONCE - 1) / K::AT_ONCE, 16, RowsJob<K>::run, &job);
+}
+
+// Scales of `count` rows from `row` on, [count][groups].
+LORALAB_INLINE void decode_each_scale(const Weight& w, int64_t row, int count, float* scales) {
+    const int64_t groups = w.groups();
+    const float* of_rows = w.steps + row / SCALE_ROWS * 2;
+    for (int r = 0; r < count; r++) {
+        const uint8_t* codes = w.scales + existing(w, row + r) * groups;
+        for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
+    }
 }
 
 // What a kernel has whose x stays as it is.
@@ -136,7 +136,7 @@ struct Vector {
         tables.fill(w);
         for (int64_t row = first; row < last; row += K::AT_ONCE) {
             float found[K::AT_ONCE];
-            decode_scales(w, row, K::AT_ONCE, scratch);
+            if (!w.is_int8()) K::decode_scales(w, row, scratch);
             K::template dot<1>(w, tables, (const typename K::X*)x, padded(w), row, scratch, found);
             for (int64_t r = 0; r < K::AT_ONCE && row + r < last; r++) y[row - first + r] = found[r];
         }
