@@ -70,7 +70,6 @@ bool has(Path) { return true; }
 
 void multiply_few(const Product& product, ParallelFor parallel) {
     if (product.weight.is_int8()) multiply_rows<Int8Rows>(product, parallel);
-    else if (product.element == Element::bf16 && Bf16Rows::takes(product.weight)) multiply_rows<Bf16Rows>(product, parallel);
     else multiply_rows<FloatRows>(product, parallel);
 }
 
@@ -107,6 +106,6 @@ void step_adam(const AdamTensor& t, const AdamStep& step, const float* mean_map,
 }  // namespace avx512
 
 extern const Kernels avx512_kernels = {"avx512", avx512::has, avx512::multiply, avx512::dequantize,
-                                       quantize,       avx512::step_adam, decode<avx512::FloatRows, avx512::Bf16Rows, avx512::Int8Rows>};
+                                       quantize,       avx512::step_adam, decode<avx512::FloatRows, avx512::FloatRows, avx512::Int8Rows>};
 
 }  // namespace loralab

@@ -1,7 +1,8 @@
 // A few rows of x times Wᵀ: every code is read once from memory, looked up in registers and dropped.
 //
-// The sums run along a row of the weight, in the order in which codes come apart: x is laid out as 32 even elements, 32
-// odd ones, and so on (16 and 16 in float32). A group's scale multiplies its partial sum, so codes need no scaling.
+// The sums run along a row of the weight, in the order in which codes come apart: x is laid out as 16 even elements, 16
+// odd ones, and so on. All in float32, for x in bf16 too: two of its products in one instruction would need the weight
+// rounded, and that instruction starts but every second cycle on processors without AMX.
 #pragma once
 #include "avx512_vectors.h"
 #include "rows.h"
@@ -46,71 +47,6 @@ LORALAB_INLINE void decode_four(const Weight& w, int64_t row, float* scales) {
     }
 }
 
-// x in bf16, two products a lane. A pair of products wants whole groups of 64.
-struct Bf16Rows {
-    using X = bf16;
-    static constexpr int AT_ONCE = ROWS_AT_ONCE;
-    // One for each zero-point: a table of words holds its sixteen values twice, so that of a whole byte as index only the
-    // low four bits count.
-    struct Tables {
-        __m512i at[16];
-        LORALAB_INLINE void fill(const Weight& w) {
-            const __m512 codebook = _mm512_loadu_ps(w.codebook);
-            for (int zero = 0; zero < (w.zeros ? 16 : 1); zero++) {
-                const __m512 values = _mm512_sub_ps(codebook, _mm512_set1_ps((float)zero));
-                at[zero] = (__m512i)_mm512_cvtne2ps_pbh(values, values);
-            }
-        }
-    };
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) { decode_four(w, row, scales); }
-    LORALAB_INLINE static bool takes(const Weight& w) { return w.group >= 64; }
-    LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
-    LORALAB_INLINE static void lay_out(const float* x, int64_t padded, bf16* out) {
-        for (int64_t at = 0; at < padded; at += 64)
-            for (int64_t j = 0; j < 32; j++) out[at + j] = to_bf16(x[at + 2 * j]), out[at + 32 + j] = to_bf16(x[at + 2 * j + 1]);
-    }
-
-    template <int N>
-    LORALAB_INLINE static void dot(const Weight& w, const Tables& tables, const bf16* x, int64_t padded, int64_t row,
-                                   const float* scales, float* y) {
-        if (w.zeros) dots<N, true>(w, tables, x, padded, row, scales, y);
-        else dots<N, false>(w, tables, x, padded, row, scales, y);
-    }
-
-   private:
-    template <int N, bool ZEROS>
-    LORALAB_INLINE static void dots(const Weight& w, const Tables& tables, const bf16* x, int64_t padded, int64_t row,
-                                    const float* scales, float* y) {
-        const int64_t groups = w.groups(), bytes = w.row_bytes(), pieces = w.group / 64;
-        const FourRows rows(w, row, bytes);
-        __m512 sums[N][AT_ONCE];
-        for (auto& line : sums)
-            for (auto& sum : line) sum = _mm512_setzero_ps();
-        for (int64_t g = 0, at = 0; g < groups; g++)
-            for (int64_t piece = 0; piece < pieces; piece++, at += 64) {
-#pragma GCC unroll 4
-                for (int r = 0; r < AT_ONCE; r++) {
-                    const uint8_t* codes = rows.codes[r] + at / 2;
-                    _mm_prefetch((const char*)codes + AHEAD * bytes, _MM_HINT_T0);
-                    const __m512i table = tables.at[ZEROS ? w.zeros[rows.number[r] * groups + g] : 0];
-                    const __m512i words = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i*)codes));
-                    const __m512bh even = (__m512bh)_mm512_permutexvar_epi16(_mm512_srli_epi16(words, 4), table);
-                    const __m512bh odd = (__m512bh)_mm512_permutexvar_epi16(words, table);
-                    const __m512 scale = _mm512_set1_ps(scales[r * groups + g]);
-#pragma GCC unroll 4
-                    for (int v = 0; v < N; v++) {
-                        const bf16* of_x = x + v * padded + at;
-                        __m512 part = _mm512_dpbf16_ps(_mm512_setzero_ps(), even, (__m512bh)_mm512_loadu_si512(of_x));
-                        part = _mm512_dpbf16_ps(part, odd, (__m512bh)_mm512_loadu_si512(of_x + 32));
-                        sums[v][r] = _mm512_fmadd_ps(part, scale, sums[v][r]);
-                    }
-                }
-            }
-        for (int v = 0; v < N; v++) sum_four(sums[v], y + v * AT_ONCE);
-    }
-};
-
-// In float32: for x in float32, and for groups of 32.
 struct FloatRows {
     using X = float;
     using Tables = InOrder::Tables;
@@ -126,33 +62,49 @@ struct FloatRows {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float* scales, float* y) {
-        const int64_t groups = w.groups(), bytes = w.row_bytes(), pieces = w.group / 32;
+        const int64_t groups = w.groups(), bytes = w.row_bytes();
         const FourRows rows(w, row, bytes);
         const __m512 codebook = _mm512_loadu_ps(w.codebook);
         __m512 sums[N][AT_ONCE];
         for (auto& line : sums)
             for (auto& sum : line) sum = _mm512_setzero_ps();
-        for (int64_t g = 0, at = 0; g < groups; g++)
-            for (int64_t piece = 0; piece < pieces; piece++, at += 32) {
+        for (int64_t g = 0; g < groups; g++) {
+            __m512 tables[AT_ONCE];  // what a group's codes stand for, its scale included
+#pragma GCC unroll 4
+            for (int r = 0; r < AT_ONCE; r++) {
+                const __m512 values = w.zeros ? _mm512_sub_ps(codebook, _mm512_set1_ps(w.zero(rows.number[r], g))) : codebook;
+                tables[r] = _mm512_mul_ps(values, _mm512_set1_ps(scales[r * groups + g]));
+            }
+            for (int64_t at = g * w.group; at < (g + 1) * w.group; at += 32) {
+                __m512i words[AT_ONCE];
 #pragma GCC unroll 4
                 for (int r = 0; r < AT_ONCE; r++) {
                     const uint8_t* codes = rows.codes[r] + at / 2;
-                    _mm_prefetch((const char*)codes + AHEAD * bytes, _MM_HINT_T0);
-                    const __m512 table = w.zeros ? _mm512_sub_ps(codebook, _mm512_set1_ps(w.zero(rows.number[r], g))) : codebook;
-                    const __m512i words = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)codes));
-                    const __m512 even = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 4), table);
-                    const __m512 odd = _mm512_permutexvar_ps(words, table);
-                    const __m512 scale = _mm512_set1_ps(scales[r * groups + g]);
-#pragma GCC unroll 4
-                    for (int v = 0; v < N; v++) {
-                        const float* of_x = x + v * padded + at;
-                        const __m512 part = _mm512_mul_ps(even, _mm512_loadu_ps(of_x));
-                        sums[v][r] =
-                            _mm512_fmadd_ps(_mm512_fmadd_ps(odd, _mm512_loadu_ps(of_x + 16), part), scale, sums[v][r]);
-                    }
+                    if (at % 128 == 0) _mm_prefetch((const char*)codes + AHEAD * bytes, _MM_HINT_T0);
+                    words[r] = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)codes));
                 }
+                add<N>(words, 4, tables, x + at, padded, sums);
+                add<N>(words, 0, tables, x + at + 16, padded, sums);
             }
+        }
         for (int v = 0; v < N; v++) sum_four(sums[v], y + v * AT_ONCE);
+    }
+
+   private:
+    // sums + the codes' values · x, sixteen columns of each row; of a word only the low four bits count.
+    template <int N>
+    LORALAB_INLINE static void add(const __m512i* words, int shift, const __m512* tables, const float* x, int64_t padded,
+                                   __m512 (&sums)[N][AT_ONCE]) {
+        __m512 values[AT_ONCE];
+#pragma GCC unroll 4
+        for (int r = 0; r < AT_ONCE; r++)
+            values[r] = _mm512_permutexvar_ps(shift ? _mm512_srli_epi32(words[r], 4) : words[r], tables[r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < N; v++) {
+            const __m512 of_x = _mm512_loadu_ps(x + v * padded);
+#pragma GCC unroll 4
+            for (int r = 0; r < AT_ONCE; r++) sums[v][r] = _mm512_fmadd_ps(values[r], of_x, sums[v][r]);
+        }
     }
 };
 

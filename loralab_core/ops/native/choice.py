@@ -17,7 +17,7 @@ SIZES = {"small": 1 << 21, "large": 1 << 62}  # weights at most
 TYPES = {torch.float32: "float32", torch.bfloat16: "bf16"}
 BUCKETS = 11  # rows up to 1, 2, 4 … 1024, and more
 SLOW = ("reference", "portable")  # PyTorch's own products are the better ones as soon as there are some rows
-FEW = 3  # the bucket of 8 rows
+FEW = {"avx512": 4}  # the bucket of 16 rows; of 8 elsewhere
 Class = tuple[str, torch.dtype, bool, bool]  # numeric class, x's type, transposed, small
 Table = dict[str, list[str]]  # by the class in words, a path for each bucket
 
@@ -98,13 +98,13 @@ def fixed(active: Native) -> Table:
 
 def _fixed(active: Native, compute: str, dtype: torch.dtype, transposed: bool) -> list[str]:
     able = candidates(active, compute, dtype, transposed)
+    few = FEW.get(active.isa, 3) + 1
     if "int8" in able:
-        return able[:1] * (FEW + 1) + able[-1:] * (BUCKETS - FEW - 1)
+        return able[:1] * few + able[-1:] * (BUCKETS - few)
     own = active.isa not in SLOW
     order = ("bf16", "float32", "gemm", "gemm32") if own and dtype == torch.bfloat16 else ("float32", "gemm")
     many = next(path for path in order if path in able) if own else ("gemm" if dtype == torch.float32 else "gemm32")
-    few = "rows" if "rows" in able else many
-    return [few] * (FEW + 1) + [many] * (BUCKETS - FEW - 1)
+    return ["rows" if "rows" in able else many] * few + [many] * (BUCKETS - few)
 
 
 def _read() -> dict[Class, list[str]]:
