@@ -13,7 +13,7 @@ HERE = {"fits": "it fits", "tight": "it is tight", "too big": "it is too big for
 
 def facts_of(seen: "Inspection", asked: str) -> dict[str, Any]:
     """BadInput for a model that can never be opened, with the reason."""
-    from loralab_core.architecture.families import read_config
+    from loralab_core.architecture.families import read_config, stored_base
     from loralab_core.catalog.hub import read_config_json
     from loralab_core.hardware.room import find_room
     from loralab_core.planning.footprint import figures_of, need
@@ -38,7 +38,7 @@ def facts_of(seen: "Inspection", asked: str) -> dict[str, Any]:
         "download_bytes": sum(seen.download.values()),
         "device": room.device,
         "device_free_bytes": room.free,
-        **need_of(need(figures, room)),
+        **need_of(need(figures, room, stored_base(seen.directory))),
     }
 
 

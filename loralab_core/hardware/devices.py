@@ -59,16 +59,8 @@ def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
 
 
 def resolve_base(asked: str, device: str, parameters: int, stored: str | None = None) -> str:
-    """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count.
-
-    `auto` is what a model is `stored` as in our own quantised form, where kernels can multiply it; otherwise bf16
-    where the device multiplies bf16 in hardware and the model is big enough to gain from it, else fp32.
-    """
-    if asked != "auto":
-        return asked
-    if stored and device == "cpu" and may_have_kernels():
-        return stored
-    return auto_base(parameters, computes_bf16(device))
+    """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count."""
+    return asked if asked != "auto" else auto_base(parameters, device, computes_bf16(device), stored)
 
 
 def may_have_kernels() -> bool:
@@ -81,8 +73,13 @@ def may_have_kernels() -> bool:
     )
 
 
-def auto_base(parameters: int, bf16: bool) -> str:
-    """`bf16`: whether the device computes in it."""
+def auto_base(parameters: int, device: str, bf16: bool, stored: str | None = None) -> str:
+    """What a model is `stored` as in our own quantised form, where kernels can multiply it.
+
+    Otherwise bf16 where the device computes in it and the model is big enough to gain from that, else fp32.
+    """
+    if stored and device == "cpu" and may_have_kernels():
+        return stored
     return "bf16" if bf16 and parameters >= WORTH_BF16 else "fp32"
 
 

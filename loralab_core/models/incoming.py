@@ -30,6 +30,12 @@ class Recipe:
     group: int = 64
     method: Method = "nearest"
 
+    @classmethod
+    def of(cls, base: str) -> "Recipe":
+        """Of "nf4", "int4-fitted" and the like."""
+        kind, _, method = base.partition("-")
+        return cls(kind, method=method or "nearest")  # type: ignore[arg-type]
+
     @property
     def name(self) -> str:
         """The same where the same weights become the same bytes."""

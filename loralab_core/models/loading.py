@@ -41,7 +41,8 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
     """A frozen Decoder on `device`. `source`: a model directory or GGUF file.
 
     base: "fp32", "bf16", or quantised "nf4", "int4", "int8", where embedding and head are INT8 and what stays dense
-    is in the precision that the device computes in. Raises BadInput for a missing shard, a damaged file, and weights
+    is in the precision that the device computes in; "nf4-fitted", "int4-fitted": with scales of the least squared
+    error, which takes longer. Raises BadInput for a missing shard, a damaged file, and weights
     that do not match config.json.
     """
     config = read_config(source)
@@ -51,8 +52,8 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
         place(model, DTYPES[base], device)
         fill_decoder(model, source, progress)
     else:
-        dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
-        _quantised(model, source, Recipe(base), dtype, device, progress)  # type: ignore[arg-type]
+        dtype = DTYPES[auto_base(parameter_count(config), str(device), computes_bf16(str(device)))]
+        _quantised(model, source, Recipe.of(base), dtype, device, progress)
         model.merge()
     return model.eval()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from loralab_core.architecture.families import read_config
+from loralab_core.architecture.families import read_config, stored_base
 from loralab_core.catalog.found import FoundModel
 from loralab_core.catalog.models import Figures
 from loralab_core.errors import BadInput, explain_os_error
@@ -27,22 +27,22 @@ def candidates(models: Iterable[FoundModel], room: Room | None) -> list[Candidat
 
 
 def _weigh(model: FoundModel, room: Room | None) -> Candidate:
-    figures, refused = _looked_into(model.path) if model.path else (None, "")
+    (figures, stored), refused = _looked_into(model.path) if model.path else ((None, None), "")
     figures = figures or (model.entry.figures if model.entry else None)
-    return Candidate(model, figures, need(figures, room) if figures and room else None, refused)
+    return Candidate(model, figures, need(figures, room, stored) if figures and room else None, refused)
 
 
-def _looked_into(path: Path) -> tuple[Figures | None, str]:
-    """What its configuration says, or why it cannot be opened."""
+def _looked_into(path: Path) -> tuple[tuple[Figures | None, str | None], str]:
+    """What its configuration says, with the base it is stored as; or why it cannot be opened."""
     try:
         changed = (path / "config.json" if path.is_dir() else path).stat().st_mtime_ns
-        return _figures(path, changed), ""
+        return _said(path, changed), ""
     except BadInput as error:
-        return None, str(error)
+        return (None, None), str(error)
     except OSError as error:
-        return None, explain_os_error(error, f"read {path}")
+        return (None, None), explain_os_error(error, f"read {path}")
 
 
 @lru_cache(maxsize=256)  # lists are made anew while one types, and the vocabulary in a GGUF file is long
-def _figures(path: Path, changed: int) -> Figures:
-    return figures_of(read_config(path))
+def _said(path: Path, changed: int) -> tuple[Figures, str | None]:
+    return figures_of(read_config(path)), stored_base(path)

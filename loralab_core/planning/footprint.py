@@ -42,15 +42,21 @@ def figures_of(config: DecoderConfig) -> Figures:
     return Figures(parameter_count(config), config.context, adapter, 2 * config.kv_size * kept, vocabulary)
 
 
+def width_of(base: str) -> float:
+    """Bytes a weight; how the scales were found makes no difference."""
+    return WIDTH[base.partition("-")[0]]
+
+
 def weight_bytes(figures: Figures, base: str) -> int:
     """Embedding and head are never in 4 bits; where their size is not known they are counted so: it is "at least"."""
-    apart = (figures.vocabulary_parameters or 0) if base in ("nf4", "int4") else 0
-    return int(WIDTH[base] * (figures.parameters - apart)) + FINE * apart
+    width = width_of(base)
+    apart = (figures.vocabulary_parameters or 0) if width < FINE else 0
+    return int(width * (figures.parameters - apart)) + FINE * apart
 
 
 def answer_bytes(figures: Figures, base: str) -> int:
     """The weights in `base` and the keys and values of the answer, of 2 bytes where the weights have fewer."""
-    width = int(max(WIDTH[base], WIDTH["bf16"]))
+    width = int(max(width_of(base), WIDTH["bf16"]))
     return weight_bytes(figures, base) + width * (figures.cache_numbers or 0)
 
 
@@ -60,8 +66,9 @@ def train_bytes(figures: Figures, base: str, optimizer: str = "adamw") -> int:
     return weight_bytes(figures, base) + int(trained)
 
 
-def need(figures: Figures, room: Room) -> Need:
-    base = auto_base(figures.parameters, room.bf16)
+def need(figures: Figures, room: Room, stored: str | None = None) -> Need:
+    """`stored`: the base that the model is stored as, where that is our own quantised form."""
+    base = auto_base(figures.parameters, room.device, room.bf16, stored)
     train = train_bytes(figures, base)
     return Need(base, answer_bytes(figures, base), train, verdict(train, room))
 

@@ -12,8 +12,8 @@ PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Window = Annotated[int, msgspec.Meta(ge=2)]  # the first token of a window is never predicted
 
-Base = Literal["auto", "fp32", "bf16", "nf4", "int4", "int8"]
-QUANTISED = ("nf4", "int4", "int8")
+Base = Literal["auto", "fp32", "bf16", "nf4", "nf4-fitted", "int4", "int4-fitted", "int8"]
+QUANTISED = ("nf4", "nf4-fitted", "int4", "int4-fitted", "int8")
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 Mode = Literal["adapter", "full"]
 Schedule = Literal["constant", "linear", "cosine"]

@@ -43,7 +43,7 @@ def environment(device: torch.device, base: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "kernels": str(native()) if base in QUANTISED else "reference",
     }
-    return facts | ({"quantised": Recipe(base).name} if base in QUANTISED else {})  # type: ignore[arg-type]
+    return facts | ({"quantised": Recipe.of(base).name} if base in QUANTISED else {})
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -15,7 +15,8 @@ from loralab_core.models.naming import stored_as
 from loralab_core.models.parts import Matrix
 from loralab_core.paths import quantised_dir
 from loralab_core.planning.footprint import figures_of, weight_bytes
-from loralab_core.quant import QuantTensor
+from loralab_core.quant import QuantTensor, quantize
+from loralab_core.quant.tensor import Kind
 from tests.models.checkpoints import llama, save
 from tests.models.families import ids_for, saved
 from tests.models.test_loading import GROWTH
@@ -52,6 +53,19 @@ def test_every_family(family: str, base: str, tmp_path: Path) -> None:
         torch.testing.assert_close(model(ids), twin(ids), rtol=1e-4, atol=1e-4)
         read_again = load_decoder(directory, base, CPU)
         assert torch.equal(read_again(ids), model(ids))
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int4"])
+def test_a_fitted_base_is_closer_and_kept_apart(kind: Kind, tmp_path: Path) -> None:
+    directory = save(llama(), tmp_path)
+    dense = load_file(directory / "model.safetensors")["model.layers.0.mlp.down_proj.weight"]
+    for _ in ("quantised", "read from what was kept"):
+        nearest, fitted = (load_decoder(directory, base, CPU) for base in (kind, f"{kind}-fitted"))
+        for model, method in ((nearest, "nearest"), (fitted, "fitted")):
+            (held,) = model.layers[0].mlp.down.quantised().values()
+            assert torch.equal(held.codes, quantize(dense, kind, method=method).codes)
+    errors = [(each.layers[0].mlp.down.quantised()[0].dequantize() - dense).norm() for each in (nearest, fitted)]
+    assert errors[1] < 0.95 * errors[0]
 
 
 def test_what_is_quantised_and_what_is_not(tmp_path: Path) -> None:
