@@ -3,9 +3,10 @@
     python benchmarks/kernels.py [--only rows products lora avx2 adam decode bytes] [--threads 2] [--out FILE.json]
                                  [--config CONFIG.json] [--llama-site DIR]
 
-Each peer's turn comes in every round; ratios are those of the best times (above 1: ours is faster). Few rows meet
-weights that lie in memory, not in the cache. `decode` takes a config.json of the Llama family, and compares with
-llama.cpp where the directory given has llama_cpp and gguf. `avx2` runs in a process of its own.
+Which path multiplies is measured first, as before a run, and kept. Each peer's turn comes in every round; ratios are
+those of the best times (above 1: ours is faster). Few rows meet weights that lie in memory, not in the cache. `decode`
+takes a config.json of the Llama family, and compares with llama.cpp where the directory given has llama_cpp and gguf.
+`avx2` runs in a process of its own.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from report import command_line, machine, publish
 from torch import Tensor
 
 from loralab_core.ops import quant_linear
+from loralab_core.ops.native.choice import table_in_use, use_table
 from loralab_core.ops.native.library import native
+from loralab_core.ops.native.measure import measure
 from loralab_core.ops.quant_matmul import quant_matmul
 from loralab_core.quant import QuantTensor, quantize
 
@@ -43,7 +46,9 @@ AVX2 = {
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
-    report: Report = {"machine": machine() | {"kernels": str(native())}}
+    measure(native())
+    use_table(None)
+    report: Report = {"machine": machine() | {"kernels": str(native())}, "table": table_in_use()}
     for name in arguments.only:
         print(name, file=sys.stderr, flush=True)
         report[name] = SECTIONS[name](arguments)

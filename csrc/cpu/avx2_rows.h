@@ -60,7 +60,6 @@ struct Bf16Rows {
                 }
         }
     };
-    LORALAB_INLINE static bool takes(const Weight&) { return true; }
     LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t at = 0; at < padded; at += 32)

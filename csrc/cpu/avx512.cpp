@@ -11,15 +11,9 @@ namespace loralab {
 namespace avx512 {
 namespace {
 
-struct InFloat {
+struct InFloat : Tiling<float, float, float, 64, 6, 1> {
     using Extra = InFloat;
     LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t) { return k * PANEL + column; }
-    using A = float;
-    using B = float;
-    using Sum = float;
-    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 1;
-    static constexpr bool QUANTISED = false;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float*, B* panel) {
         avx512::unpack<FloatPanel, STEP>(w, transposed, column, from, to, panel);
@@ -30,14 +24,8 @@ struct InFloat {
     }
 };
 
-struct InBf16 {
+struct InBf16 : Tiling<bf16, bf16, float, 64, 6, 2> {
     using Extra = InFloat;
-    using A = bf16;
-    using B = bf16;
-    using Sum = float;
-    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 2;
-    static constexpr bool QUANTISED = false;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float*, B* panel) {
         avx512::unpack<Bf16Panel, STEP>(w, transposed, column, from, to, panel);
@@ -48,14 +36,8 @@ struct InBf16 {
     }
 };
 
-struct InInt8 {
+struct InInt8 : Tiling<uint8_t, int8_t, int32_t, 64, 6, 4, 128> {  // vpdpbusd multiplies unsigned by signed
     using Extra = InFloat;
-    using A = uint8_t;
-    using B = int8_t;
-    using Sum = int32_t;
-    static constexpr int64_t PANEL = 64, ROWS = 6, STEP = 4;
-    static constexpr bool QUANTISED = true;
-    static constexpr int32_t OFFSET = 128;  // vpdpbusd multiplies unsigned by signed
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float* scales, B* panel) {
         unpack_int8(w, transposed, column, from, to, scales, panel);

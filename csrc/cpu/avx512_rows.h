@@ -52,7 +52,6 @@ struct FloatRows {
     using Tables = InOrder::Tables;
     static constexpr int AT_ONCE = ROWS_AT_ONCE;
     LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) { decode_four(w, row, scales); }
-    LORALAB_INLINE static bool takes(const Weight&) { return true; }
     LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t at = 0; at < padded; at += 32)

@@ -7,55 +7,12 @@
 // Plain: RMS norms before attention and MLP (and of heads, where there are such), rotary positions, no window or cap that
 // matters, gated MLP. Vaswani et al., arXiv:1706.03762; Su et al., arXiv:2104.09864; Shazeer, arXiv:2002.05202.
 #pragma once
+#include "barrier.h"
+#include "exponential.h"
 #include "kernels.h"
 #include "scratch.h"
 
 namespace loralab {
-
-// Threads that wait for each other. A thread may stand for several shares of the work: where there are fewer threads than
-// asked for, one is given a range of them, and the count is of shares, so nobody waits for one who never comes.
-struct Barrier {
-    int64_t shares, arrived = 0, turn = 0;
-
-    LORALAB_INLINE void wait(int64_t weight) {
-        const int64_t mine = __atomic_load_n(&turn, __ATOMIC_RELAXED);
-        if (__atomic_add_fetch(&arrived, weight, __ATOMIC_ACQ_REL) == shares) {
-            __atomic_store_n(&arrived, 0, __ATOMIC_RELAXED);
-            __atomic_store_n(&turn, mine + 1, __ATOMIC_RELEASE);
-            return;
-        }
-        for (int64_t spins = 0; __atomic_load_n(&turn, __ATOMIC_ACQUIRE) == mine; spins++) pause(spins);
-    }
-
-    // Spinning is quickest where each thread has a core; on a busy computer the core is better given away.
-    static void pause(int64_t spins);
-};
-
-// a · b + c, rounded once where the instruction set can: the compiler is not to choose (-ffp-contract=off).
-LORALAB_INLINE float multiply_add(float a, float b, float c) {
-#if defined(__FMA__) || defined(__aarch64__)
-    return __builtin_fmaf(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-
-// e^x, relative error below 2e-7 for x in [−87, 0]; a loop over it is vectorised.
-LORALAB_INLINE float exponential(float x) {
-    x = x < -87 ? -87 : x;
-    constexpr float MAGIC = 12582912;  // adding it rounds to a whole number
-    const float scaled = multiply_add(x, 1.44269504f, MAGIC), whole = scaled - MAGIC;
-    const float rest = multiply_add(whole, 2.12194440e-4f, multiply_add(whole, -0.693359375f, x));
-    constexpr float TERMS[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
-    float y = 1.9875691500e-4f;
-    for (float term : TERMS) y = multiply_add(y, rest, term);
-    y = multiply_add(y * rest, rest, rest + 1);
-    union {
-        int32_t bits;
-        float number;
-    } power{((int32_t)whole + 127) << 23};
-    return y * power.number;
-}
 
 // Which part of a product's rows is share `share` of `shares`: whole blocks of eight rows.
 LORALAB_INLINE int64_t border(int64_t rows, int64_t share, int64_t shares) {
@@ -63,7 +20,7 @@ LORALAB_INLINE int64_t border(int64_t rows, int64_t share, int64_t shares) {
     return row < rows ? row : rows;
 }
 
-// V: one vector times rows of a weight, of an instruction set (see Vector in avx512_rows.h).
+// V: one vector times rows of a weight, of an instruction set (see Vector in rows.h).
 template <class V>
 struct TokenJob {
     const DecodeModel& model;

@@ -10,36 +10,17 @@ namespace loralab {
 namespace neon {
 namespace {
 
-struct InFloat {
+struct InFloat : InStrips<Floats, COLUMNS, PANEL, 6> {
     using Extra = InFloat;
-    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
-        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
-    }
-    using A = float;
-    using B = float;
-    using Sum = float;
-    static constexpr int64_t PANEL = neon::PANEL, ROWS = 6, STEP = 1;
-    static constexpr bool QUANTISED = false;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float*, B* panel) {
         neon::unpack(w, transposed, column, from, to, panel);
     }
-    template <int R>
-    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
-        tile_strips<Floats, R, COLUMNS, PANEL>(a, stride, panel, steps, sums, add);
-    }
 };
 
 template <bool DOTPROD>
-struct InInt8 {
+struct InInt8 : Tiling<int8_t, int8_t, int32_t, PANEL, 6, 4> {
     using Extra = InFloat;
-    using A = int8_t;
-    using B = int8_t;
-    using Sum = int32_t;
-    static constexpr int64_t PANEL = neon::PANEL, ROWS = 6, STEP = 4;
-    static constexpr bool QUANTISED = true;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float* scales, B* panel) {
         unpack_int8(w, transposed, column, from, to, scales, panel);

@@ -3,7 +3,6 @@
 #include "product.h"
 #include "rows.h"
 #include "states.h"
-#include "tile.h"
 
 namespace loralab {
 namespace {
@@ -65,17 +64,8 @@ LORALAB_INLINE void read32_int8(const Weight& w, int64_t row, int64_t column, co
     look_up32(w.codes + row * w.row_bytes() + column / 2, rounded, out);
 }
 
-struct InFloat {
+struct InFloat : InStrips<Floats, COLUMNS, PANEL, TILE_ROWS> {
     using Extra = InFloat;
-    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
-        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
-    }
-    using A = float;
-    using B = float;
-    using Sum = float;
-    static constexpr int64_t PANEL = loralab::PANEL, ROWS = TILE_ROWS, STEP = 1;
-    static constexpr bool QUANTISED = false;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float*, B* panel) {
         const int64_t deep = depth(to - from);
@@ -96,21 +86,11 @@ struct InFloat {
                     for (int64_t i = 0; i < 32; i++) place[i * COLUMNS] = line[i];
                 }
     }
-    template <int R>
-    LORALAB_INLINE static void tile(const A* a, int64_t stride, const B* panel, int64_t steps, Sum* sums, bool add) {
-        tile_strips<Floats, R, COLUMNS, PANEL>(a, stride, panel, steps, sums, add);
-    }
 };
 
 // Sums of products of 16 bits along rows of both: compilers know an instruction for that. The panel is [PANEL][depth].
-struct InInt8 {
+struct InInt8 : Tiling<int16_t, int16_t, int32_t, PANEL, 2, 1> {
     using Extra = InFloat;
-    using A = int16_t;
-    using B = int16_t;
-    using Sum = int32_t;
-    static constexpr int64_t PANEL = loralab::PANEL, ROWS = 2, STEP = 1;
-    static constexpr bool QUANTISED = true;
-    static constexpr int32_t OFFSET = 0;
     LORALAB_INLINE static void unpack(const Weight& w, bool transposed, int64_t column, int64_t from, int64_t to,
                                       const float* scales, B* panel) {
         const int64_t deep = depth(to - from);

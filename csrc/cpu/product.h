@@ -16,6 +16,7 @@
 #include "activations.h"
 #include "kernels.h"
 #include "scratch.h"
+#include "tile.h"
 
 namespace loralab {
 

@@ -4,7 +4,6 @@
 // A kernel K has:
 //     X, AT_ONCE          the type of x as it is multiplied; rows of the weight at once: independent chains of sums
 //     Tables              with fill(weight): what the codes are looked up in
-//     takes(weight)       whether it is for such weights
 //     padded(weight)      elements of a row of x as it is multiplied, zeros behind the last
 //     decode_scales(weight, row, scales)    of AT_ONCE rows from `row` on, [AT_ONCE][groups]
 //     lay_out(x, padded, out)    float32 in order → X in the order in which codes come apart
@@ -92,7 +91,6 @@ LORALAB_INLINE void decode_each_scale(const Weight& w, int64_t row, int count, f
 
 // What a kernel has whose x stays as it is.
 struct InOrder {
-    LORALAB_INLINE static bool takes(const Weight&) { return true; }
     using X = float;
     struct Tables {
         LORALAB_INLINE void fill(const Weight&) {}
@@ -127,7 +125,7 @@ struct Vector {
 
    private:
     LORALAB_INLINE static bool is_coarse(const Weight& w) {
-        return ELEMENT == Element::bf16 && !w.is_int8() && Coarse::takes(w);
+        return ELEMENT == Element::bf16 && !w.is_int8();
     }
 
     template <class K>

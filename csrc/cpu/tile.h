@@ -1,4 +1,5 @@
-// Register-blocked products in float32, written once for the instruction sets whose vectors are short.
+// What a path of product.h is measured in, and register-blocked products in float32, written once for the instruction sets
+// whose vectors are short.
 //
 // A vector type V of an instruction set has: T, LANES, zero, load, store, fma(x, b, sum) for a number x.
 //
@@ -8,6 +9,16 @@
 #include "matrix.h"
 
 namespace loralab {
+
+template <class OfX, class OfPanel, class OfSums, int64_t COLUMNS, int64_t MOST_ROWS, int64_t TOGETHER, int32_t TOO_LARGE = 0>
+struct Tiling {
+    using A = OfX;
+    using B = OfPanel;
+    using Sum = OfSums;
+    static constexpr int64_t PANEL = COLUMNS, ROWS = MOST_ROWS, STEP = TOGETHER;
+    static constexpr bool QUANTISED = Sum(0.5f) == 0;
+    static constexpr int32_t OFFSET = TOO_LARGE;
+};
 
 constexpr int64_t DEEP = 256;  // elements of the contraction before the next strip
 
@@ -47,5 +58,17 @@ LORALAB_INLINE void tile_strips(const float* a, int64_t stride, const float* pan
             tile_strip<V, ROWS, COLUMNS>(a + k, stride, panel + column * depth(steps) + k * COLUMNS,
                                          steps - k < DEEP ? steps - k : DEEP, sums + column, PANEL, add || k > 0);
 }
+
+// A path in float32 over strips of COLUMNS; what unpacks them is the instruction set's own.
+template <class V, int COLUMNS, int PANEL, int ROWS>
+struct InStrips : Tiling<float, float, float, PANEL, ROWS, 1> {
+    LORALAB_INLINE static int64_t place(int64_t k, int64_t column, int64_t steps) {
+        return column / COLUMNS * COLUMNS * depth(steps) + k * COLUMNS + column % COLUMNS;
+    }
+    template <int R>
+    LORALAB_INLINE static void tile(const float* a, int64_t stride, const float* panel, int64_t steps, float* sums, bool add) {
+        tile_strips<V, R, COLUMNS, PANEL>(a, stride, panel, steps, sums, add);
+    }
+};
 
 }  // namespace loralab

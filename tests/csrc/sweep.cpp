@@ -1,6 +1,6 @@
 // Every path of one table against sums in double, over shapes that fill no tile. Needs nothing but a C++ compiler, so it
 // runs under sanitizers and under an emulator of another processor:
-//     g++ -std=c++17 -O2 -pthread -Icsrc/cpu -DTABLE=portable_kernels tests/csrc/sweep.cpp csrc/cpu/{portable,decode}.cpp
+//     g++ -std=c++17 -O2 -pthread -Icsrc/cpu -DTABLE=portable_kernels tests/csrc/sweep.cpp csrc/cpu/{portable,barrier}.cpp
 //
 // Every buffer ends where the next page may not be touched: one byte read behind an end is a fault.
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-// What the threads of decode.h do while they wait, for every instruction set.
-#include "decode.h"
+// What threads do while they wait, for every instruction set.
+#include "barrier.h"
 
 #include <sched.h>
 
