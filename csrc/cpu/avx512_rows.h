@@ -11,6 +11,8 @@ namespace loralab::avx512 {
 
 constexpr int ROWS_AT_ONCE = 4;  // of the weight: independent chains of sums hide the latency of an addition
 constexpr int AHEAD = 8;         // rows prefetched: reading and computing would take turns, 313 µs instead of 200
+constexpr int BYTES_AHEAD = 6144;
+constexpr int64_t SHORT = 4096;  // elements of x that stay in the first cache
 
 // Four rows of a weight; behind the last one it is repeated, and what comes of that thrown away.
 struct FourRows {
@@ -54,8 +56,13 @@ struct FloatRows {
     LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) { decode_four(w, row, scales); }
     LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
-        for (int64_t at = 0; at < padded; at += 32)
-            for (int64_t j = 0; j < 16; j++) out[at + j] = x[at + 2 * j], out[at + 16 + j] = x[at + 2 * j + 1];
+        const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+        const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+        for (int64_t at = 0; at < padded; at += 32) {
+            const __m512 low = _mm512_loadu_ps(x + at), high = _mm512_loadu_ps(x + at + 16);
+            _mm512_storeu_ps(out + at, _mm512_permutex2var_ps(low, even, high));
+            _mm512_storeu_ps(out + at + 16, _mm512_permutex2var_ps(low, odd, high));
+        }
     }
 
     template <int N>
@@ -64,16 +71,16 @@ struct FloatRows {
         const int64_t groups = w.groups(), bytes = w.row_bytes();
         const FourRows rows(w, row, bytes);
         const __m512 codebook = _mm512_loadu_ps(w.codebook);
+        if constexpr (N == 1) {
+            if (padded <= SHORT) return one_by_one(w, rows, codebook, x, scales, y);
+        }
         __m512 sums[N][AT_ONCE];
         for (auto& line : sums)
             for (auto& sum : line) sum = _mm512_setzero_ps();
         for (int64_t g = 0; g < groups; g++) {
-            __m512 tables[AT_ONCE];  // what a group's codes stand for, its scale included
+            __m512 tables[AT_ONCE];
 #pragma GCC unroll 4
-            for (int r = 0; r < AT_ONCE; r++) {
-                const __m512 values = w.zeros ? _mm512_sub_ps(codebook, _mm512_set1_ps(w.zero(rows.number[r], g))) : codebook;
-                tables[r] = _mm512_mul_ps(values, _mm512_set1_ps(scales[r * groups + g]));
-            }
+            for (int r = 0; r < AT_ONCE; r++) tables[r] = table(w, rows.number[r], g, codebook, scales[r * groups + g]);
             for (int64_t at = g * w.group; at < (g + 1) * w.group; at += 32) {
                 __m512i words[AT_ONCE];
 #pragma GCC unroll 4
@@ -90,6 +97,40 @@ struct FloatRows {
     }
 
    private:
+    // What a group's codes stand for, its scale included.
+    LORALAB_INLINE static __m512 table(const Weight& w, int64_t row, int64_t g, __m512 codebook, float scale) {
+        const __m512 values = w.zeros ? _mm512_sub_ps(codebook, _mm512_set1_ps(w.zero(row, g))) : codebook;
+        return _mm512_mul_ps(values, _mm512_set1_ps(scale));
+    }
+
+    // One row of the weight after the other: codes are read as they lie in memory, which processors foresee.
+    LORALAB_INLINE static void one_by_one(const Weight& w, const FourRows& rows, __m512 codebook, const float* x,
+                                          const float* scales, float* y) {
+        const int64_t groups = w.groups();
+        __m512 sums[AT_ONCE];
+        for (int r = 0; r < AT_ONCE; r++) {
+            __m512 parts[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+            for (int64_t g = 0; g < groups; g++) {
+                const int64_t at = g * w.group;
+                const uint8_t* codes = rows.codes[r] + at / 2;
+                const __m512 values = table(w, rows.number[r], g, codebook, scales[r * groups + g]);
+                if (at % 128 == 0) _mm_prefetch((const char*)codes + BYTES_AHEAD, _MM_HINT_T1);
+                add32(codes, values, x + at, parts);
+                if (w.group >= 64) add32(codes + 16, values, x + at + 32, parts + 2);
+                if (w.group >= 128) add32(codes + 32, values, x + at + 64, parts), add32(codes + 48, values, x + at + 96, parts + 2);
+            }
+            sums[r] = _mm512_add_ps(_mm512_add_ps(parts[0], parts[1]), _mm512_add_ps(parts[2], parts[3]));
+        }
+        sum_four(sums, y);
+    }
+
+    LORALAB_INLINE static void add32(const uint8_t* codes, __m512 table, const float* x, __m512* sums) {
+        const __m512i words = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)codes));
+        const __m512 even = _mm512_permutexvar_ps(_mm512_srli_epi32(words, 4), table);
+        sums[0] = _mm512_fmadd_ps(even, _mm512_loadu_ps(x), sums[0]);
+        sums[1] = _mm512_fmadd_ps(_mm512_permutexvar_ps(words, table), _mm512_loadu_ps(x + 16), sums[1]);
+    }
+
     // sums + the codes' values · x, sixteen columns of each row; of a word only the low four bits count.
     template <int N>
     LORALAB_INLINE static void add(const __m512i* words, int shift, const __m512* tables, const float* x, int64_t padded,

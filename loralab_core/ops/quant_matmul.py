@@ -79,9 +79,13 @@ def quant_matmul(
     path = choose(len(x), *weight.shape, transposed, compute, x.dtype) if x.device.type == "cpu" else None
     if path is None:
         return reference(x, weight, transposed, left, right, bias)
-    addend = (None if each is None else each.float().contiguous() for each in (left, right, bias))
-    y: Tensor = torch.ops.loralab.quant_matmul.default(x, *parts(weight), transposed, *addend, path)
+    left, right, bias = _plain(left), _plain(right), _plain(bias)
+    y: Tensor = torch.ops.loralab.quant_matmul.default(x, *parts(weight), transposed, left, right, bias, path)
     return y
+
+
+def _plain(addend: Tensor | None) -> Tensor | None:
+    return None if addend is None else addend.float().contiguous()
 
 
 def reference(
