@@ -13,6 +13,8 @@ namespace {
 
 constexpr int PARTS = 1 << 12;   // of the distance between entries: the line is off by a fifth of one at most
 constexpr int SEGMENTS = 9;      // nothing, seven decades, one
+constexpr int VECTORS = ADAM_BLOCK / 16;
+constexpr int ELEMENTS_AHEAD = 1024;  // elements prefetched: five streams, each with pages of its own
 
 // What finds the entry of a share's magnitude. Keys are a float's bits shifted left by one, the sign below them: ordered
 // as magnitudes are, a negative one behind its positive twin, since what lies on a border goes to the lower entry.
@@ -140,23 +142,39 @@ inline void store16(uint16_t* tensor, int64_t i, __m512 value, const uint32_t* k
     _mm256_storeu_si256((__m256i*)(tensor + i), _mm512_cvtepi32_epi16(rounded));
 }
 
-// A whole block, from element `from` on.
-template <class Parameter, class Gradient>
-inline void adam8bit_block(Parameter* parameter, const Gradient* gradient, uint8_t* mean_codes, uint8_t* square_codes,
-                           float* mean_scale, float* square_scale, int64_t from, const AdamStep& step,
-                           const AdamMaps& maps, const Line& mean_line, const Line& square_line) {
-    constexpr int VECTORS = ADAM_BLOCK / 16;
+// A block's new moments, and the numbers that turn them into shares of the largest.
+struct Moments {
     __m512 means[VECTORS], squares[VECTORS];
+    float per_mean, per_square;
+
+    // 64 elements from vector `j` on → codes.
+    LORALAB_INLINE void quantize(int j, const AdamMaps& maps, const Line& mean_line, const Line& square_line,
+                                 uint8_t* mean_codes, uint8_t* square_codes) const {
+        quantize64<true>(maps.mean, mean_line, means + j, _mm512_set1_ps(per_mean), mean_codes + 16 * j);
+        quantize64<false>(maps.square, square_line, squares + j, _mm512_set1_ps(per_square), square_codes + 16 * j);
+    }
+};
+
+// A whole block, from element `from` on; `meanwhile(j)` at every fourth vector: work that does not wait for the divider.
+template <class Parameter, class Gradient, class Meanwhile>
+LORALAB_INLINE void update_block(Parameter* parameter, const Gradient* gradient, const uint8_t* mean_codes,
+                                 const uint8_t* square_codes, float* mean_scale, float* square_scale, int64_t from,
+                                 const AdamStep& step, const AdamMaps& maps, Moments& to, const Meanwhile& meanwhile) {
     __m512 largest_mean = _mm512_setzero_ps(), largest_square = _mm512_setzero_ps();
     for (int j = 0; j < VECTORS; j++) {
         const int64_t i = from + 16 * j;
+        _mm_prefetch((const char*)(gradient + i + ELEMENTS_AHEAD), _MM_HINT_T0);
+        _mm_prefetch((const char*)(parameter + i + ELEMENTS_AHEAD), _MM_HINT_T0);
         if (j % 4 == 0) {
-            look_up64(maps.mean, mean_codes + i, means + j);
-            look_up64(maps.square, square_codes + i, squares + j);
+            _mm_prefetch((const char*)(mean_codes + i + ELEMENTS_AHEAD), _MM_HINT_T0);
+            _mm_prefetch((const char*)(square_codes + i + ELEMENTS_AHEAD), _MM_HINT_T0);
+            look_up64(maps.mean, mean_codes + i, to.means + j);
+            look_up64(maps.square, square_codes + i, to.squares + j);
+            meanwhile(j);
         }
         const __m512 g = load16(gradient + i);
-        __m512 m = _mm512_mul_ps(means[j], _mm512_set1_ps(*mean_scale));
-        __m512 v = _mm512_mul_ps(squares[j], _mm512_set1_ps(*square_scale));
+        __m512 m = _mm512_mul_ps(to.means[j], _mm512_set1_ps(*mean_scale));
+        __m512 v = _mm512_mul_ps(to.squares[j], _mm512_set1_ps(*square_scale));
         m = _mm512_add_ps(_mm512_mul_ps(m, _mm512_set1_ps(step.beta1)), _mm512_mul_ps(g, _mm512_set1_ps(step.rest1)));
         v = _mm512_add_ps(_mm512_mul_ps(v, _mm512_set1_ps(step.beta2)),
                           _mm512_mul_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(step.rest2)));
@@ -164,31 +182,35 @@ inline void adam8bit_block(Parameter* parameter, const Gradient* gradient, uint8
         const __m512 ratio = _mm512_div_ps(m, _mm512_add_ps(root, _mm512_set1_ps(step.eps)));
         const __m512 kept = _mm512_mul_ps(load16(parameter + i), _mm512_set1_ps(step.decay));
         store16(parameter, i, _mm512_sub_ps(kept, _mm512_mul_ps(ratio, _mm512_set1_ps(step.rate))), step.key);
-        means[j] = m;
-        squares[j] = v;
+        to.means[j] = m;
+        to.squares[j] = v;
         largest_mean = _mm512_max_ps(largest_mean, _mm512_abs_ps(m));
         largest_square = _mm512_max_ps(largest_square, v);
     }
     *mean_scale = _mm512_reduce_max_ps(largest_mean);
     *square_scale = _mm512_reduce_max_ps(largest_square);
-    const __m512 per_mean = _mm512_set1_ps(share_of_one(*mean_scale));
-    const __m512 per_square = _mm512_set1_ps(share_of_one(*square_scale));
-    for (int j = 0; j < VECTORS; j += 4) {
-        quantize64<true>(maps.mean, mean_line, means + j, per_mean, mean_codes + from + 16 * j);
-        quantize64<false>(maps.square, square_line, squares + j, per_square, square_codes + from + 16 * j);
-    }
+    to.per_mean = share_of_one(*mean_scale);
+    to.per_square = share_of_one(*square_scale);
 }
 
-// As loralab::adam8bit.
+// As loralab::adam8bit. A block is quantised while the next one is updated: the one is look-ups, the other waits for roots
+// and quotients.
 template <class Parameter, class Gradient>
 inline void adam8bit(Parameter* parameter, const Gradient* gradient, uint8_t* mean_codes, uint8_t* square_codes,
                      float* mean_scales, float* square_scales, int64_t elements, int64_t first, int64_t last,
                      const AdamStep& step, const AdamMaps& maps) {
     const Line mean_line = line_of(maps.mean, 127, 1), square_line = line_of(maps.square, 0, 2);
     const int64_t whole = last * ADAM_BLOCK <= elements ? last : elements / ADAM_BLOCK;
+    Moments moments[2];
+    const auto quantize = [&](int64_t block, int j) {
+        if (block >= first)
+            moments[block % 2].quantize(j, maps, mean_line, square_line, mean_codes + block * ADAM_BLOCK,
+                                        square_codes + block * ADAM_BLOCK);
+    };
     for (int64_t block = first; block < whole; block++)
-        adam8bit_block(parameter, gradient, mean_codes, square_codes, mean_scales + block, square_scales + block,
-                       block * ADAM_BLOCK, step, maps, mean_line, square_line);
+        update_block(parameter, gradient, mean_codes, square_codes, mean_scales + block, square_scales + block,
+                     block * ADAM_BLOCK, step, maps, moments[block % 2], [&](int j) { quantize(block - 1, j); });
+    for (int j = 0; j < VECTORS; j += 4) quantize(whole - 1, j);
     loralab::adam8bit(parameter, gradient, mean_codes, square_codes, mean_scales, square_scales, elements,
                       first > whole ? first : whole, last, step, maps);
 }
