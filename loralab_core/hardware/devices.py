@@ -60,7 +60,14 @@ def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
 
 def resolve_base(asked: str, device: str, parameters: int, stored: str | None = None) -> str:
     """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count."""
-    return asked if asked != "auto" else auto_base(parameters, device, computes_bf16(device), stored)
+    if asked != "auto":
+        return asked
+    return auto_base(parameters, computes_bf16(device), stored if multiplies_quantised(device) else None)
+
+
+def multiplies_quantised(device: str) -> bool:
+    """Whether quantised products are worth their while there."""
+    return device == "cpu" and may_have_kernels()
 
 
 def may_have_kernels() -> bool:
@@ -73,12 +80,12 @@ def may_have_kernels() -> bool:
     )
 
 
-def auto_base(parameters: int, device: str, bf16: bool, stored: str | None = None) -> str:
-    """What a model is `stored` as in our own quantised form, where kernels can multiply it.
+def auto_base(parameters: int, bf16: bool, stored: str | None = None) -> str:
+    """What a model is `stored` as in our own quantised form: None where nothing multiplies that.
 
     Otherwise bf16 where the device computes in it and the model is big enough to gain from that, else fp32.
     """
-    if stored and device == "cpu" and may_have_kernels():
+    if stored:
         return stored
     return "bf16" if bf16 and parameters >= WORTH_BF16 else "fp32"
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from loralab_core.hardware.devices import computes_bf16, resolve_device, visible_gpus
+from loralab_core.hardware.devices import computes_bf16, multiplies_quantised, resolve_device, visible_gpus
 from loralab_core.hardware.memory import find_memory
 
 
@@ -11,6 +11,7 @@ class Room(msgspec.Struct, frozen=True):
     free: int  # bytes
     total: int
     bf16: bool  # whether it computes in bf16
+    quantised: bool = False  # whether it multiplies quantised weights
 
 
 def find_room(asked: str = "auto") -> Room:
@@ -20,4 +21,4 @@ def find_room(asked: str = "auto") -> Room:
         gpu = visible_gpus()[int(device.partition(":")[2] or 0)]
         return Room(device, gpu.memory - gpu.memory_used, gpu.memory, computes_bf16(device))
     memory = find_memory()
-    return Room(device, memory.available, memory.total, computes_bf16(device))
+    return Room(device, memory.available, memory.total, computes_bf16(device), multiplies_quantised(device))

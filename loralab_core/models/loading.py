@@ -52,7 +52,7 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
         place(model, DTYPES[base], device)
         fill_decoder(model, source, progress)
     else:
-        dtype = DTYPES[auto_base(parameter_count(config), str(device), computes_bf16(str(device)))]
+        dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
         _quantised(model, source, Recipe.of(base), dtype, device, progress)
         model.merge()
     return model.eval()

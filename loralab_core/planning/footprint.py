@@ -68,7 +68,7 @@ def train_bytes(figures: Figures, base: str, optimizer: str = "adamw") -> int:
 
 def need(figures: Figures, room: Room, stored: str | None = None) -> Need:
     """`stored`: the base that the model is stored as, where that is our own quantised form."""
-    base = auto_base(figures.parameters, room.device, room.bf16, stored)
+    base = auto_base(figures.parameters, room.bf16, stored if room.quantised else None)
     train = train_bytes(figures, base)
     return Need(base, answer_bytes(figures, base), train, verdict(train, room))
 

@@ -168,6 +168,7 @@ async def test_the_list_goes_on_searching_and_up_leads_back(nothing_chosen: Stud
 
 async def test_what_was_chosen_before_hides_nothing_and_is_typed_over(app: StudioApp, model: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.studio.model)
         picker = await opened(app, pilot)
         assert picker.list.marked and picker.list.marked.model.reference == str(model) and "Pocket" in listed(picker)
         await pilot.press("down", "q")
