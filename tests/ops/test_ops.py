@@ -82,12 +82,12 @@ class TestCrossEntropy:
         same_gradients(ours, F.cross_entropy(hidden @ head.T, labels), [hidden, head], 1e-5)
 
     def test_logits_of_all_tokens_never_exist(self) -> None:
-        """A vocabulary and token count whose full logits (12 GB) would not fit this bound by far."""
+        """A vocabulary and token count whose full logits (4 GB) would not fit this bound by far."""
         import psutil
 
-        hidden, head = torch.zeros(20_000, 8, requires_grad=True), torch.zeros(150_000, 8)
+        hidden, head = torch.zeros(10_000, 8, requires_grad=True), torch.zeros(100_000, 8)
         before = psutil.Process().memory_info().rss
-        linear_cross_entropy(hidden, head, torch.zeros(20_000, dtype=torch.long)).backward()
+        linear_cross_entropy(hidden, head, torch.zeros(10_000, dtype=torch.long)).backward()
         assert psutil.Process().memory_info().rss - before < 600e6
 
     def test_nothing_to_train_is_zero(self) -> None:

@@ -97,14 +97,14 @@ def test_others_may_have_their_turn_between_two_tokens(fixtures_dir: Path) -> No
 
 
 def test_they_are_no_part_of_what_a_step_takes(fixtures_dir: Path) -> None:
-    events = watched(fixtures_dir, prompts=PROMPTS * 8, prompt_tokens=100)
+    events = watched(fixtures_dir, prompts=PROMPTS * 2, prompt_tokens=100)
     spent = sum(event["seconds"] for event in samples(events) if event["step"] == 5)
     left = {event["step"]: event["eta_s"] for event in events if event["event"] == "step"}
     assert left[6] < max(2 * left[5], 0.3 * spent)  # a tenth of it, for each of six steps, would be more
 
 
 def test_a_pause_while_they_are_answered_does_not_turn_time_back(fixtures_dir: Path) -> None:
-    config = small(fixtures_dir, prompts=PROMPTS * 8, prompt_tokens=50)
+    config = small(fixtures_dir, prompts=PROMPTS * 2, prompt_tokens=50)
     training, left = Training(create_run(config), load(config.model, "fp32", "cpu")), []
     for event in training.events():
         left += [event["eta_s"]] if event["event"] == "step" else []
