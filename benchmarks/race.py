@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 COLD = 192 << 20  # bytes of weights that take turns: more than a cache holds
-SPELL_S, LEAST_ROUNDS, MOST_ROUNDS = 0.003, 3, 60
+SPELL_S, LEAST_ROUNDS, MOST_ROUNDS = 0.003, 3, 400
 
 
 def race(works: dict[str, Callable[[], Any]], seconds: float = 3.0) -> dict[str, dict[str, float]]:
