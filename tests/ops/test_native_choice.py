@@ -82,6 +82,15 @@ def test_noise_alone_changes_nothing() -> None:
     assert measure._winners(times, usual)[:3] == ["rows", "gemm", "rows"]
 
 
+def test_a_busy_moment_does_not_decide() -> None:
+    compiled()
+    times = [{"rows": 1e9, "float32": 1e8}]  # seconds: something else had the processor
+    usual = ["rows"] * choice.BUCKETS
+    assert measure._winners(times, usual)[0] == "float32"
+    measure._look_again(times, usual, measure._weights(64, 256), False, torch.float32)
+    assert max(times[0].values()) < 1e7
+
+
 def test_a_damaged_measurement_is_none() -> None:
     active = compiled()
     place = measure._file(active)
