@@ -74,7 +74,7 @@ def rows(_: argparse.Namespace) -> Report:
         codes = [each.codes.view(torch.int64) for each in packed]
         for count in (1, 2, 4, 8, 16):
             x = normal(count, shape[1])
-            works = {"nf4": turns(partial(forward, x), packed)}
+            works = {"nf4": turns(partial(quant_matmul, x), packed)}
             works |= {name: turns(partial(torch_int4, x), packs) for name, packs in torchs.items()}
             if count == 1:
                 works["bf16"] = turns(partial(F.linear, x), dense)
@@ -99,7 +99,7 @@ def product(shape: tuple[int, int], count: int) -> tuple[str, Report]:
     for direction, each, transposed in (("forward", x, False), ("dX", dy, True)):
         works = {"bf16": turns(partial(torch.matmul, each), [one if transposed else one.t() for one in dense])}
         for compute in ("w4a16", "w4a8"):
-            works[compute] = turns(partial(forward, each, compute=compute, transposed=transposed), packed)
+            works[compute] = turns(partial(quant_matmul, each, compute=compute, transposed=transposed), packed)
         times = race(works)
         found[direction] = times | {"ratio": ratios(times, "w4a16", ("bf16",)) | ratios(times, "w4a8", ("bf16",))}
     return f"{named(shape)}, {count}", found
@@ -144,7 +144,7 @@ def forced(_: argparse.Namespace) -> Report:
             )
             for compute in ("w4a16", "w4a8"):
                 works[f"{compute} {name}"] = turns(
-                    partial(forward, typed, compute=compute, transposed=transposed), packed
+                    partial(quant_matmul, typed, compute=compute, transposed=transposed), packed
                 )
         times = race(works, 8.0)
         best = min((f"torch {name}" for name in ("bf16", "float32")), key=lambda name: times[name]["min_us"])
@@ -203,10 +203,6 @@ def weights(shape: tuple[int, int], cold: bool) -> tuple[list[QuantTensor], list
     dense = one.dequantize(torch.bfloat16)
     packed = [replace(one, codes=one.codes.clone(), scales=one.scales.clone()) for _ in range(copies(one.nbytes, cold))]
     return packed, [dense.clone() for _ in range(copies(dense.nbytes, cold))]
-
-
-def forward(x: Tensor, weight: QuantTensor, **how: Any) -> Tensor:
-    return quant_matmul(x, weight, **how)
 
 
 def int4pack(shape: tuple[int, int], group: int) -> list[tuple[Tensor, int, Tensor]]:

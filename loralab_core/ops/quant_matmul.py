@@ -23,6 +23,9 @@ WEIGHT = "Tensor codes, Tensor scales, Tensor? steps, Tensor? codebook, Tensor? 
 LIBRARY.define(  # type: ignore[no-untyped-call]
     f"quant_matmul(Tensor x, {WEIGHT}, bool transposed, Tensor? left, Tensor? right, Tensor? bias, str path) -> Tensor"
 )
+MULTIPLY = (
+    torch.ops.loralab.quant_matmul.default
+)  # looked up once: what is Python here is a twentieth of a small product
 SLAB = 1 << 20  # values of a weight that are dense at a time: they stay in the cache
 ALIGNED = 128  # a multiple of every group and of the rows that share the steps of their scales
 
@@ -76,16 +79,15 @@ def quant_matmul(
     left [rows, extra], right [columns of y, extra] and bias [columns of y] are float32. compute: with activations as
     they are, or rounded to 8 bits. On the CPU the path that won here multiplies (loralab_core/ops/native).
     """
-    path = choose(len(x), *weight.shape, transposed, compute, x.dtype) if x.device.type == "cpu" else None
+    path = choose(x.shape[0], *weight.shape, transposed, compute, x.dtype) if x.is_cpu else None
     if path is None:
         return reference(x, weight, transposed, left, right, bias)
-    left, right, bias = _plain(left), _plain(right), _plain(bias)
-    y: Tensor = torch.ops.loralab.quant_matmul.default(x, *parts(weight), transposed, left, right, bias, path)
+    if left is not None and right is not None:
+        left, right = left.float().contiguous(), right.float().contiguous()
+    if bias is not None:
+        bias = bias.float().contiguous()
+    y: Tensor = MULTIPLY(x, *parts(weight), transposed, left, right, bias, path)
     return y
-
-
-def _plain(addend: Tensor | None) -> Tensor | None:
-    return None if addend is None else addend.float().contiguous()
 
 
 def reference(
