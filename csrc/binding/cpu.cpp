@@ -1,7 +1,7 @@
 // torch.ops.loralab.* on the CPU: checks, memory and threads for the kernels of csrc/cpu, through LibTorch's stable ABI.
 //
-// Schemas are defined in Python (loralab_core/ops), so that the operators exist without a compiler. Threads are torch's:
-// at::parallel_for gives each a fixed, contiguous part, so that sums do not depend on the moment.
+// Schemas are defined in Python (loralab_core/ops), so that the operators exist without a compiler. Threads are torch's.
+// Who computes what makes no difference: every sum is computed whole, by one thread.
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 
 #include "library.h"
@@ -113,7 +113,7 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
     p.x = x.const_data_ptr(), p.y = y.mutable_data_ptr(), p.stride = x.stride(0);
     if (gemm32 && p.element != Element::float32) multiply_float32(p, x, y, left, right, bias);
     else if (gemm || gemm32) multiply_slabs(p, x, y, put_addend(p, y, left, right, bias));
-    else chosen().multiply(p, own, parallel);
+    else chosen().multiply(p, own, own == Path::rows && !transposed ? parallel_by_turns : parallel);
     return y;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 
+#include <atomic>
+
 #include "checks.h"
 
 namespace loralab {
@@ -15,6 +17,21 @@ inline const Kernels& chosen() {
 
 inline void parallel(int64_t count, int64_t grain, Run run, void* context) {
     torch::stable::parallel_for(0, count, grain, [=](int64_t first, int64_t last) { run(context, first, last); });
+}
+
+// work(first, last), but whoever is free takes the next `grain`: a thread that the system holds up holds up no other. Where
+// it costs nothing that neighbouring parts are computed by different threads.
+template <class Work>
+void by_turns(int64_t count, int64_t grain, const Work& work) {
+    std::atomic<int64_t> next{0};
+    torch::stable::parallel_for(0, count, grain, [&](int64_t, int64_t) {
+        for (int64_t first; (first = next.fetch_add(grain)) < count;)
+            work(first, first + grain < count ? first + grain : count);
+    });
+}
+
+inline void parallel_by_turns(int64_t count, int64_t grain, Run run, void* context) {
+    by_turns(count, grain, [=](int64_t first, int64_t last) { run(context, first, last); });
 }
 
 inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype) {

@@ -8,7 +8,7 @@
 namespace loralab {
 namespace {
 
-constexpr int64_t BLOCKS_A_THREAD = 64;
+constexpr int64_t BLOCKS_A_TURN = 128;
 constexpr int NUMBERS = 8;  // of AdamStep, the floats
 
 // weight [out, in] → codes, scales, steps and zero-points of a QuantTensor.
@@ -61,7 +61,7 @@ void adam8bit_(Tensor parameter, Tensor gradient, Tensor mean, Tensor square, Te
     step.key[0] = static_cast<uint32_t>(seed), step.key[1] = static_cast<uint32_t>(seed >> 32);
     const auto* means = static_cast<const float*>(data_of("mean_map", mean_map, float32, 256, -1));
     const auto* squares = static_cast<const float*>(data_of("square_map", square_map, float32, 256, -1));
-    torch::stable::parallel_for(0, blocks, BLOCKS_A_THREAD, [&](int64_t first, int64_t last) {
+    by_turns(blocks, BLOCKS_A_TURN, [&](int64_t first, int64_t last) {
         chosen().adam8bit(t, step, means, squares, first, last);
     });
 }
