@@ -8,11 +8,7 @@ namespace loralab::avx2 {
 constexpr int AHEAD = 8;  // rows prefetched, as in avx512_rows.h
 
 // In float32, for x in float32.
-struct FloatRows : InOrder {
-    static constexpr int AT_ONCE = 2;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct FloatRows : InOrder<2> {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float* scales, float* y) {
@@ -43,12 +39,7 @@ struct FloatRows : InOrder {
 //
 // x is laid out in blocks of 32, in the order in which they come apart: elements 4i + {0, 1, 2, 3} for i in 0…3 give
 // 4i | 4i + 1 and 4i + 2 | 4i + 3, and so the second sixteen.
-struct Bf16Rows {
-    using X = float;
-    static constexpr int AT_ONCE = 2;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct Bf16Rows : InOrder<2> {
     // Of each zero-point the low bytes of its sixteen values and the high ones.
     struct Tables {
         alignas(32) uint8_t low[16][16], high[16][16];
@@ -60,7 +51,6 @@ struct Bf16Rows {
                 }
         }
     };
-    LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t at = 0; at < padded; at += 32)
             for (int half = 0; half < 2; half++)
@@ -115,11 +105,7 @@ struct Bf16Rows {
 };
 
 // Of a weight of 8 bits.
-struct Int8Rows : InOrder {
-    static constexpr int AT_ONCE = 2;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct Int8Rows : InOrder<2> {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

@@ -49,12 +49,8 @@ LORALAB_INLINE void decode_four(const Weight& w, int64_t row, float* scales) {
     }
 }
 
-struct FloatRows {
-    using X = float;
-    using Tables = InOrder::Tables;
-    static constexpr int AT_ONCE = ROWS_AT_ONCE;
+struct FloatRows : InOrder<ROWS_AT_ONCE> {
     LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) { decode_four(w, row, scales); }
-    LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
         const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
@@ -149,9 +145,7 @@ struct FloatRows {
 };
 
 // Of a weight of 8 bits.
-struct Int8Rows : InOrder {
-    static constexpr int AT_ONCE = ROWS_AT_ONCE;
-    LORALAB_INLINE static void decode_scales(const Weight&, int64_t, float*) {}  // it has one a row
+struct Int8Rows : InOrder<ROWS_AT_ONCE> {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

@@ -10,11 +10,7 @@ constexpr int AHEAD = 8;  // rows prefetched, as in avx512_rows.h
 // Of 4 bits. What the codes stand for is looked up a byte plane at a time: all four of a float, or, for x in bf16, the two
 // of what it is rounded to in bf16.
 template <int PLANES>
-struct CodeRows : InOrder {
-    static constexpr int AT_ONCE = 2;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct CodeRows : InOrder<2> {
     struct Tables {
         uint8_t planes[16][PLANES][16];  // of each zero-point
         LORALAB_INLINE void fill(const Weight& w) {
@@ -78,11 +74,7 @@ struct CodeRows : InOrder {
 };
 
 // Of a weight of 8 bits.
-struct Int8Rows : InOrder {
-    static constexpr int AT_ONCE = 2;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct Int8Rows : InOrder<2> {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

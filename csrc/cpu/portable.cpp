@@ -143,11 +143,7 @@ struct InInt8 : Tiling<int16_t, int16_t, int32_t, PANEL, 2, 1> {
 };
 
 // A row of the weight, 32 elements at a time, times up to four rows of x.
-struct Rows : InOrder {
-    static constexpr int AT_ONCE = 1;
-    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
-        decode_each_scale(w, row, AT_ONCE, scales);
-    }
+struct Rows : InOrder<1> {
     template <int N>
     LORALAB_INLINE static void dot(const Weight& w, const Tables&, const float* x, int64_t padded, int64_t row,
                                    const float*, float* y) {

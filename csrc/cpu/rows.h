@@ -79,23 +79,26 @@ static void multiply_rows(const Product& product, ParallelFor parallel) {
     parallel((w.out + K::AT_ONCE - 1) / K::AT_ONCE, 16, RowsJob<K>::run, &job);
 }
 
-// Scales of `count` rows from `row` on, [count][groups].
-LORALAB_INLINE void decode_each_scale(const Weight& w, int64_t row, int count, float* scales) {
-    const int64_t groups = w.groups();
-    const float* of_rows = w.steps + row / SCALE_ROWS * 2;
-    for (int r = 0; r < count; r++) {
-        const uint8_t* codes = w.scales + existing(w, row + r) * groups;
-        for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
-    }
-}
+// Elements of a row of x as most kernels multiply it.
+LORALAB_INLINE int64_t whole_groups(const Weight& w) { return w.is_int8() ? (w.in + 63) / 64 * 64 : w.groups() * w.group; }
 
-// What a kernel has whose x stays as it is.
+// What a kernel of ROWS rows of the weight at once has, unless it says otherwise: x stays as it is.
+template <int ROWS>
 struct InOrder {
     using X = float;
+    static constexpr int AT_ONCE = ROWS;
     struct Tables {
         LORALAB_INLINE void fill(const Weight&) {}
     };
-    LORALAB_INLINE static int64_t padded(const Weight& w) { return w.is_int8() ? (w.in + 63) / 64 * 64 : w.groups() * w.group; }
+    LORALAB_INLINE static int64_t padded(const Weight& w) { return whole_groups(w); }
+    LORALAB_INLINE static void decode_scales(const Weight& w, int64_t row, float* scales) {
+        const int64_t groups = w.groups();
+        const float* of_rows = w.steps + row / SCALE_ROWS * 2;
+        for (int r = 0; r < ROWS; r++) {
+            const uint8_t* codes = w.scales + existing(w, row + r) * groups;
+            for (int64_t g = 0; g < groups; g++) scales[r * groups + g] = of_rows[1] + of_rows[0] * codes[g];
+        }
+    }
     LORALAB_INLINE static void lay_out(const float* x, int64_t padded, float* out) {
         for (int64_t k = 0; k < padded; k++) out[k] = x[k];
     }
@@ -106,7 +109,7 @@ struct InOrder {
 template <Element ELEMENT, class Fine, class Coarse, class Eight>
 struct Vector {
     // Of x laid out for `w`; two weights of the same layout can share it.
-    LORALAB_INLINE static int64_t padded(const Weight& w) { return InOrder::padded(w); }
+    LORALAB_INLINE static int64_t padded(const Weight& w) { return whole_groups(w); }
     LORALAB_INLINE static bool same_layout(const Weight& a, const Weight& b) {
         return a.is_int8() == b.is_int8() && is_coarse(a) == is_coarse(b) && padded(a) == padded(b);
     }

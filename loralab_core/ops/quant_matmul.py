@@ -23,9 +23,7 @@ WEIGHT = "Tensor codes, Tensor scales, Tensor? steps, Tensor? codebook, Tensor? 
 LIBRARY.define(  # type: ignore[no-untyped-call]
     f"quant_matmul(Tensor x, {WEIGHT}, bool transposed, Tensor? left, Tensor? right, Tensor? bias, str path) -> Tensor"
 )
-MULTIPLY = (
-    torch.ops.loralab.quant_matmul.default
-)  # looked up once: what is Python here is a twentieth of a small product
+MULTIPLY = torch.ops.loralab.quant_matmul.default  # looked up once: Python is a twentieth of a small product
 SLAB = 1 << 20  # values of a weight that are dense at a time: they stay in the cache
 ALIGNED = 128  # a multiple of every group and of the rows that share the steps of their scales
 

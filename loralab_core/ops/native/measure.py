@@ -21,7 +21,7 @@ from loralab_core.ops.native.verdict import keep, place
 from loralab_core.ops.quant_matmul import parts
 from loralab_core.quant import QuantTensor, quantize
 
-BUDGET_S = 7.0  # in all; what is left then stays as it was fixed
+BUDGET_S = 7.0  # of first looks; what is left then stays as it was fixed
 CLEARLY = 1.1  # times faster than the fixed path must be what replaces it: noise alone should change nothing
 SHAPES = {True: (1536, 576), False: (2048, 2048)}  # of the small and of the large class, [out, in]
 COLD = 64 << 20  # bytes of weights that take turns: more than a cache holds
