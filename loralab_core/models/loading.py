@@ -63,13 +63,14 @@ def _quantised(
 ) -> None:
     """From what was kept on disk the last time, or made now and kept."""
     place(model, dtype, device, recipe)
+    if device.type == "cpu":
+        native()  # the first time they are compiled: half a minute, which an engine that reads beside its work can wait
     if stored_base(source) == recipe.kind:
         return fill_decoder(model, source, progress, recipe, f"reading the model in {recipe.kind}")
     tell, file = progress or (lambda done, total, what: None), cache_file(fingerprint(source), recipe, dtype)
     if (why := read_cache(model, recipe, file, tell)) is None:
         tell(1, 1, "ready")
         return
-    native()  # compiled quantisers take the place of the reference when the kernels are loaded
     fill_decoder(model, source, progress, recipe, f"quantising the model to {recipe.kind} {why}".rstrip())
     if why := write_cache(model, file):
         tell(1, 1, f"the model in {recipe.kind} was {why}")
