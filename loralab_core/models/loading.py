@@ -17,7 +17,7 @@ from loralab_core.architecture.families import read_config, read_raw_config, sto
 from loralab_core.architecture.quantised import Quantised, quantised
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf
-from loralab_core.hardware.devices import auto_base, computes_bf16
+from loralab_core.hardware.devices import auto_base, computes_bf16, may_have_kernels
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.incoming import Recipe, weights
@@ -25,6 +25,7 @@ from loralab_core.models.naming import stored_as
 from loralab_core.models.own_file import copy_own
 from loralab_core.models.quantised_cache import cache_file, read_cache, write_cache
 from loralab_core.models.stored_names import as_stored, check_tied
+from loralab_core.ops.native.build import find_built
 from loralab_core.ops.native.library import native
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
@@ -64,6 +65,8 @@ def _quantised(
     """From what was kept on disk the last time, or made now and kept."""
     place(model, dtype, device, recipe)
     if device.type == "cpu":
+        if progress and may_have_kernels() and not find_built():
+            progress(0, 1, "preparing the kernels; the first time takes half a minute")
         native()  # the first time they are compiled: half a minute, which an engine that reads beside its work can wait
     if stored_base(source) == recipe.kind:
         return fill_decoder(model, source, progress, recipe, f"reading the model in {recipe.kind}")
