@@ -146,8 +146,8 @@ def test_an_ending_that_was_resumed_since_does_not_end_the_following(studio: Stu
     first = [json.loads(process.stdout.readline())["event"] for _ in range(12)]
     assert first[6:10] == ["done", "resumed", "prepared", "step"]
     studio.stop.set()
-    out, _ = process.communicate(timeout=20)
-    assert process.returncode == 0 and lines(out)[-1]["event"] == "stopped"
+    rest = process.stdout.read()  # communicate() would lose what readline() has fetched ahead
+    assert process.wait(timeout=20) == 0 and lines(rest)[-1]["event"] == "stopped"
 
 
 def test_attach_to_a_finished_run_replays_it(
