@@ -1,5 +1,6 @@
 // Tensors as the kernels take them. What does not fit is a Python RuntimeError that says what was expected.
 #pragma once
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
@@ -9,12 +10,16 @@
 #include <stdexcept>
 #include <string>
 
-#include "../cpu/kernels.h"
+#include "../matrix.h"
 
 namespace loralab {
 
 using torch::stable::Tensor;
 using Maybe = std::optional<Tensor>;
+
+// Where this library's tensors lie, for torch and in words. Each library says it once.
+int32_t device_type();
+const char* device_name();
 
 template <typename... Words>
 [[noreturn]] void refuse(const Words&... words) {
@@ -27,6 +32,12 @@ inline int32_t dtype_of(const Tensor& tensor) {
     int32_t dtype;
     STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor.get(), &dtype));
     return dtype;
+}
+
+inline bool lies_here(const Tensor& tensor) {
+    int32_t type;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &type));
+    return type == device_type();
 }
 
 inline const char* dtype_name(int32_t dtype) {
@@ -46,25 +57,26 @@ inline std::string shape_of(const Tensor& tensor) {
     return text.str();
 }
 
-// The data of a contiguous tensor on the CPU of `dtype` and shape [rows] or, where `columns` is not 0, [rows, columns].
+// The data of a contiguous tensor that lies here, of `dtype` and shape [rows] or, where `columns` is not 0, [rows, columns].
 inline const void* data_of(const char* name, const Tensor& tensor, int32_t dtype, int64_t rows, int64_t columns) {
-    bool fits = tensor.is_cpu() && dtype_of(tensor) == dtype && tensor.dim() == (columns < 0 ? 1 : 2) &&
+    bool fits = lies_here(tensor) && dtype_of(tensor) == dtype && tensor.dim() == (columns < 0 ? 1 : 2) &&
                 tensor.size(0) == rows && (columns < 0 || tensor.size(1) == columns) && tensor.is_contiguous();
     if (fits) return tensor.const_data_ptr();
     std::ostringstream shape;
     shape << "[" << rows;
     if (columns >= 0) shape << ", " << columns;
-    refuse(name, " must be contiguous ", dtype_name(dtype), " ", shape.str(), "] on the CPU, not ",
+    refuse(name, " must be contiguous ", dtype_name(dtype), " ", shape.str(), "] on ", device_name(), ", not ",
            tensor.is_contiguous() ? "" : "strided ", dtype_name(dtype_of(tensor)), " ", shape_of(tensor),
-           tensor.is_cpu() ? "" : " on another device");
+           lies_here(tensor) ? "" : " on another device");
 }
 
-// The data of a contiguous tensor on the CPU of so many elements, whatever its shape.
+// The data of a contiguous tensor that lies here, of so many elements, whatever its shape.
 inline const void* flat_data(const char* name, const Tensor& tensor, int32_t dtype, int64_t elements) {
-    if (tensor.is_cpu() && dtype_of(tensor) == dtype && tensor.numel() == elements && tensor.is_contiguous())
+    if (lies_here(tensor) && dtype_of(tensor) == dtype && tensor.numel() == elements && tensor.is_contiguous())
         return tensor.const_data_ptr();
-    refuse(name, " must be contiguous ", dtype_name(dtype), " of ", elements, " elements on the CPU, not ",
-           tensor.is_contiguous() ? "" : "strided ", dtype_name(dtype_of(tensor)), " ", shape_of(tensor));
+    refuse(name, " must be contiguous ", dtype_name(dtype), " of ", elements, " elements on ", device_name(), ", not ",
+           tensor.is_contiguous() ? "" : "strided ", dtype_name(dtype_of(tensor)), " ", shape_of(tensor),
+           lies_here(tensor) ? "" : " on another device");
 }
 
 template <typename Value>
@@ -94,6 +106,53 @@ inline Weight weight_of(const Tensor& codes, const Tensor& scales, const Maybe& 
     weight.steps = maybe_data<float>("steps", steps, float32, (weight.out + SCALE_ROWS - 1) / SCALE_ROWS, 2);
     weight.zeros = maybe_data<uint8_t>("zeros", zeros, uint8, weight.out, weight.groups());
     return weight;
+}
+
+// x · Wᵀ or x · W, without anything added; y is not there yet.
+inline Product product_of(const Tensor& x, Element element, const Weight& weight, bool transposed) {
+    Product p{};
+    p.element = element, p.weight = weight, p.transposed = transposed;
+    if (!lies_here(x) || x.dim() != 2 || x.size(1) != p.inner())
+        refuse("x must be [rows, ", p.inner(), "] on ", device_name(), ", not ", shape_of(x));
+    p.rows = x.size(0);
+    return p;
+}
+
+// What is added, in float32.
+inline void put_addends(Product& p, const Maybe& left, const Maybe& right, const Maybe& bias) {
+    const int32_t float32 = aoti_torch_dtype_float32();
+    if (bool(left) != bool(right)) refuse("left and right go together");
+    if (left) {
+        p.extra = left->dim() == 2 ? left->size(1) : 0;
+        p.left = maybe_data<float>("left", left, float32, p.rows, p.extra);
+        p.right = maybe_data<float>("right", right, float32, p.columns(), p.extra);
+    }
+    p.bias = maybe_data<float>("bias", bias, float32, p.columns(), -1);
+}
+
+// A fresh tensor that lies here; on the GPU of this number where there are several.
+inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype, int32_t number = 0) {
+    int64_t sizes[] = {rows, columns}, strides[] = {columns > 1 ? columns : 1, 1};
+    AtenTensorHandle made;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(2, sizes, strides, dtype, device_type(), number, &made));
+    return Tensor(made);
+}
+
+// A view of [rows, columns], `offset` elements into a tensor.
+inline Tensor view(const Tensor& tensor, int64_t rows, int64_t columns, int64_t row_stride, int64_t stride, int64_t offset) {
+    int64_t sizes[] = {rows, columns}, strides[] = {row_stride, stride};
+    AtenTensorHandle made;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), 2, sizes, strides,
+                                                                 tensor.storage_offset() + offset, &made));
+    return Tensor(made);
+}
+
+inline Tensor flattened(const Tensor& tensor) {
+    int64_t size = tensor.numel(), stride = 1;
+    AtenTensorHandle made;
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        aoti_torch__reinterpret_tensor(tensor.get(), 1, &size, &stride, tensor.storage_offset(), &made));
+    return Tensor(made);
 }
 
 }  // namespace loralab

@@ -4,7 +4,7 @@
 #pragma once
 #include <immintrin.h>
 
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab::avx512 {
 

@@ -1,7 +1,7 @@
 // Threads that wait for each other. A thread may stand for several shares of the work: where there are fewer threads than
 // asked for, one is given a range of them, and the count is of shares, so nobody waits for one who never comes.
 #pragma once
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab {
 

@@ -1,6 +1,6 @@
 // Arithmetic that loops over floats are vectorised with, to the same digits by every compiler.
 #pragma once
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab {
 

@@ -4,34 +4,14 @@
 #pragma once
 #include <cstdint>
 
-#include "matrix.h"
+#include "../adam.h"
+#include "../matrix.h"
 
 namespace loralab {
-
-enum class Element : int { float32 = 0, bf16 = 1 };
 
 // How a product is computed. `rows`: every code read once, for a few rows of x. The others unpack the weight into panels
 // for register-blocked tiles: in float32, in bf16, or as int8 with x quantised too (W4A8).
 enum class Path : int { rows = 0, float32 = 1, bf16 = 2, int8 = 3 };
-
-// y [rows, columns] = x · Wᵀ (columns = out), or x · W where `transposed` (columns = in),
-//                     + left [rows, extra] · right [columns, extra]ᵀ + bias [columns],
-// summed in float32 and rounded once. x, y are of `element`, x rows `stride` elements apart, y contiguous.
-struct Product {
-    Element element;
-    const void* x;
-    int64_t rows, stride;
-    Weight weight;
-    bool transposed;
-    const float* left;
-    const float* right;
-    int64_t extra;
-    const float* bias;  // or null
-    void* y;
-
-    int64_t inner() const { return transposed ? weight.out : weight.in; }
-    int64_t columns() const { return transposed ? weight.in : weight.out; }
-};
 
 // A projection of a decoder: W, and where there are such a bias [out] and an adapter's A [rank, in] and B [out, rank].
 struct DecodeLinear {
@@ -83,29 +63,6 @@ struct Quantisation {
     uint8_t* zeros;         // [out, padded / group], or null: no zero-points
 
     LORALAB_INLINE int64_t groups() const { return (in + group - 1) / group; }
-};
-
-constexpr int64_t ADAM_BLOCK = 256;  // elements that share a scale of each moment
-
-// One step's numbers, the same for every element.
-struct AdamStep {
-    float beta1, rest1;  // rest1: 1 - beta1
-    float beta2, rest2;
-    float root;   // 1 / sqrt(1 - beta2^t): corrects the bias of the second moment's root
-    float eps;
-    float decay;  // 1 - lr · weight_decay
-    float rate;   // lr / (1 - beta1^t)
-    uint32_t key[2];  // of the random bits with which bf16 parameters are rounded
-};
-
-// A tensor that is trained, its gradient and its moments in 8 bits (adam8bit.h).
-struct AdamTensor {
-    void* parameter;
-    const void* gradient;
-    Element parameter_element, gradient_element;
-    uint8_t *mean, *square;              // codes [elements]
-    float *mean_scales, *square_scales;  // [blocks]
-    int64_t elements;
 };
 
 // The caller's threads: run(context, first, last) for parts of [0, count), `grain` items a part at least.

@@ -2,7 +2,7 @@
 #pragma once
 #include <arm_neon.h>
 
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab::neon {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab {
 

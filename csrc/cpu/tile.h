@@ -6,7 +6,7 @@
 // A panel lies in strips: [PANEL / COLUMNS][depth][COLUMNS]. The sums of ROWS × COLUMNS stay in registers, and a strip's
 // block of DEEP elements in the first cache, while x, the larger of the two, is read once for a whole panel.
 #pragma once
-#include "matrix.h"
+#include "../matrix.h"
 
 namespace loralab {
 

@@ -61,7 +61,7 @@ class TokenDecoder:
         return self.model.scaled_logits(logits)[None]
 
     def _prepare(self, cache: KVCache) -> PreparedDecoder:
-        """Everything in the order in which csrc/binding/decode.cpp reads it."""
+        """Everything in the order in which csrc/binding/cpu/decode.cpp reads it."""
         config, lists = self.model.config, Lists()
         kinds = ACTIVATIONS.index(config.activation)
         lists.numbers += [config.layers, config.hidden_size, config.heads, config.kv_heads, config.head_dim]

@@ -31,7 +31,7 @@ class PreparedDecoder:
     """The tensors of a decoder as the kernels keep them; they are let go with this object."""
 
     def __init__(self, tensors: Sequence[Tensor], numbers: Sequence[int], scalars: Sequence[float]):
-        """In the order in which csrc/binding/decode.cpp reads them. Raises RuntimeError for what does not fit."""
+        """In the order in which csrc/binding/cpu/decode.cpp reads them. Raises RuntimeError for what does not fit."""
         self._number: int = torch.ops.loralab.decode_prepare(list(tensors), list(numbers), list(scalars))
         library = native().library
         assert library is not None  # the operator would not be there

@@ -12,15 +12,16 @@ from loralab_core.quant.scales import ROWS
 from loralab_core.quant.tensor import QuantTensor
 
 LIBRARY.define(  # type: ignore[no-untyped-call]
-    f"dequantize({WEIGHT}, int first, int last, bool bf16) -> Tensor"
+    f"dequantize({WEIGHT}, int first, int last, int element) -> Tensor"
 )
+ELEMENTS = (torch.float32, torch.bfloat16, torch.float16)  # as csrc/matrix.h numbers them; the CPU's kernels know two
 
 
 def dequantize(weight: QuantTensor, dtype: torch.dtype, first: int = 0, last: int | None = None) -> Tensor:
     """Rows [first, last) of the weight, dense [last − first, in]."""
     stop = weight.shape[0] if last is None else last
-    if weight.device.type == "cpu" and dtype in (torch.float32, torch.bfloat16) and native().library:
-        dense: Tensor = torch.ops.loralab.dequantize(*parts(weight), first, stop, dtype == torch.bfloat16)
+    if weight.device.type == "cpu" and dtype in ELEMENTS[:2] and native().library:
+        dense: Tensor = torch.ops.loralab.dequantize(*parts(weight), first, stop, ELEMENTS.index(dtype))
         return dense
     return _rows(weight, first, stop).dequantize(dtype)[first % ROWS :]
 
@@ -33,15 +34,14 @@ def _rows(weight: QuantTensor, first: int, last: int) -> QuantTensor:
 
 
 def _composite(codes: Tensor, scales: Tensor, *arguments: Any) -> Tensor:
-    *rest, first, last, bf16 = arguments
+    *rest, first, last, element = arguments
     rows = _rows(assembled(codes, scales, *rest), first, last)
-    return rows.dequantize(torch.bfloat16 if bf16 else torch.float32)[first % ROWS :].contiguous()
+    return rows.dequantize(ELEMENTS[element])[first % ROWS :].contiguous()
 
 
 def _fake(codes: Tensor, *arguments: Any) -> Tensor:
-    width, _, first, last, bf16 = arguments[4:]
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    return codes.new_empty(last - first, width, dtype=dtype)
+    width, _, first, last, element = arguments[4:]
+    return codes.new_empty(last - first, width, dtype=ELEMENTS[element])
 
 
 LIBRARY.impl("dequantize", _composite, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]

@@ -108,7 +108,7 @@ def test_rows_come_out_dense(isa: str) -> None:
     for kind in ("nf4", "int4", "int8"):
         weight = matrix(kind, 37, 75)
         for dtype in (torch.float32, torch.bfloat16):
-            rows = torch.ops.loralab.dequantize(*parts(weight), 3, 30, dtype == torch.bfloat16)
+            rows = torch.ops.loralab.dequantize(*parts(weight), 3, 30, int(dtype == torch.bfloat16))
             torch.testing.assert_close(
                 rows, weight.dequantize(dtype)[3:30], rtol=1e-2 if rows.itemsize == 2 else 1e-6, atol=1e-6
             )
@@ -152,7 +152,7 @@ def test_rows_beyond_the_weight_are_refused() -> None:
     if native().library is None:
         pytest.skip("needs compiled kernels")
     with pytest.raises(RuntimeError, match="rows 3 to 41 are not among the 40"):
-        torch.ops.loralab.dequantize(*parts(matrix("nf4", 40, 96)), 3, 41, False)
+        torch.ops.loralab.dequantize(*parts(matrix("nf4", 40, 96)), 3, 41, 0)
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
@@ -161,7 +161,7 @@ def test_dense_rows_without_kernels(kind: str) -> None:
     whole = weight.dequantize(torch.float64)
     assert torch.equal(dequantize(weight, torch.float64, 17, 30), whole[17:30])
     assert torch.equal(dequantize(weight, torch.float64), whole)
-    assert torch.equal(_composite(*parts(weight), 17, 30, False), weight.dequantize()[17:30])
+    assert torch.equal(_composite(*parts(weight), 17, 30, 0), weight.dequantize()[17:30])
     with pytest.raises(ValueError, match="rows 3 to 41 are not among the 40"):
         dequantize(weight, torch.float64, 3, 41)
 

@@ -29,7 +29,7 @@ def ask(**environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def few_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A csrc that compiles in a moment."""
-    for room, code in {"cpu": "int one() { return 1; }", "binding": 'extern "C" int two() { return 2; }'}.items():
+    for room, code in {"cpu": "int one() { return 1; }", "binding/cpu": 'extern "C" int two() { return 2; }'}.items():
         (tmp_path / "csrc" / room).mkdir(parents=True)
         (tmp_path / "csrc" / room / "portable.cpp").write_text(code)
     (tmp_path / "package").mkdir()

@@ -83,7 +83,7 @@ class Compiler:
             Unit(file, usable.get(name, macros)) for file, name in files.items() if name in usable or name not in known
         ]
         include = f"-I{self.torch / 'include'}"
-        return units + [Unit(file, (include,)) for file in sorted((sources() / "binding").glob("*.cpp"))]
+        return units + [Unit(file, (include,)) for file in sorted((sources() / "binding" / "cpu").glob("*.cpp"))]
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)

@@ -1,10 +1,9 @@
 // What every operator of the library uses: the kernels in use, torch's threads, fresh tensors.
 #pragma once
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-
 #include <atomic>
 
-#include "checks.h"
+#include "../../cpu/kernels.h"
+#include "../checks.h"
 
 namespace loralab {
 
@@ -32,14 +31,6 @@ void by_turns(int64_t count, int64_t grain, const Work& work) {
 
 inline void parallel_by_turns(int64_t count, int64_t grain, Run run, void* context) {
     by_turns(count, grain, [=](int64_t first, int64_t last) { run(context, first, last); });
-}
-
-inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype) {
-    int64_t sizes[] = {rows, columns}, strides[] = {columns > 1 ? columns : 1, 1};
-    AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(
-        aoti_torch_empty_strided(2, sizes, strides, dtype, aoti_torch_device_type_cpu(), 0, &made));
-    return Tensor(made);
 }
 
 inline Element element_of(const Tensor& x) {

@@ -1,10 +1,14 @@
-// Matrices as the kernels see them: raw pointers into torch's memory, nothing owned.
+// Matrices and products as the kernels see them: raw pointers into torch's memory, nothing owned.
 #pragma once
 #include <cstdint>
 
 // What a header gives to files of several instruction sets is inlined or local to each. As a plain inline function it
 // would be one function of the program, and the linker might keep the copy of an instruction set this computer lacks.
+#ifdef __CUDACC__
+#define LORALAB_INLINE __host__ __device__ __forceinline__
+#else
 #define LORALAB_INLINE inline __attribute__((always_inline))
+#endif
 // Of what is used in several places and long; only for templates of an instruction set's own types.
 #define LORALAB_APART __attribute__((noinline))
 
@@ -13,6 +17,8 @@ namespace loralab {
 using bf16 = uint16_t;  // the upper half of a float
 
 constexpr int SCALE_ROWS = 16;  // rows that share a step and an offset of their scales
+
+enum class Element : int { float32 = 0, bf16 = 1, fp16 = 2 };  // fp16: on GPUs
 
 // A matrix [out, in] as loralab_core/quant/tensor.py describes it.
 // 4 bits: `in` padded to whole groups, element 2j of a row in the high half of byte j, padding that stands for zero.
@@ -43,6 +49,25 @@ struct Weight {
         const int64_t g = column / group;
         return (codebook[code] - zero(row, g)) * scale(row, g);
     }
+};
+
+// y [rows, columns] = x · Wᵀ (columns = out), or x · W where `transposed` (columns = in),
+//                     + left [rows, extra] · right [columns, extra]ᵀ + bias [columns],
+// summed in float32 and rounded once. x, y are of `element`, x rows `stride` elements apart, y contiguous.
+struct Product {
+    Element element;
+    const void* x;
+    int64_t rows, stride;
+    Weight weight;
+    bool transposed;
+    const float* left;
+    const float* right;
+    int64_t extra;
+    const float* bias;  // or null
+    void* y;
+
+    LORALAB_INLINE int64_t inner() const { return transposed ? weight.out : weight.in; }
+    LORALAB_INLINE int64_t columns() const { return transposed ? weight.in : weight.out; }
 };
 
 LORALAB_INLINE float to_float(bf16 value) {

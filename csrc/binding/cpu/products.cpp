@@ -10,19 +10,13 @@ namespace loralab {
 
 const Kernels* kernels = nullptr;
 
+int32_t device_type() { return aoti_torch_device_type_cpu(); }
+const char* device_name() { return "the CPU"; }
+
 namespace {
 
 constexpr int64_t SLAB = 1 << 19;      // weights unpacked at a time for torch's GEMM: 1 MiB of bf16 stays in the cache
 constexpr int64_t UNPACKED = 1 << 14;  // weights that are worth a thread
-
-// A view of [rows, columns], `offset` elements into a tensor.
-Tensor view(const Tensor& tensor, int64_t rows, int64_t columns, int64_t row_stride, int64_t stride, int64_t offset) {
-    int64_t sizes[] = {rows, columns}, strides[] = {row_stride, stride};
-    AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), 2, sizes, strides,
-                                                                 tensor.storage_offset() + offset, &made));
-    return Tensor(made);
-}
 
 void unpack(const Weight& weight, int64_t first, int64_t last, Element element, void* dense) {
     int64_t row_bytes = weight.in * (element == Element::bf16 ? 2 : 4);
@@ -90,21 +84,8 @@ Path path_of(const std::string& name) {
 
 Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width,
                     int64_t group, bool transposed, Maybe left, Maybe right, Maybe bias, std::string path) {
-    const int32_t float32 = aoti_torch_dtype_float32();
-    Product p{};
-    p.element = element_of(x);
-    p.weight = weight_of(codes, scales, steps, codebook, zeros, width, group);
-    p.transposed = transposed;
-    if (!x.is_cpu() || x.dim() != 2 || x.size(1) != p.inner())
-        refuse("x must be [rows, ", p.inner(), "] on the CPU, not ", shape_of(x));
-    p.rows = x.size(0);
-    if (bool(left) != bool(right)) refuse("left and right go together");
-    if (left) {
-        p.extra = left->dim() == 2 ? left->size(1) : 0;
-        p.left = maybe_data<float>("left", left, float32, p.rows, p.extra);
-        p.right = maybe_data<float>("right", right, float32, p.columns(), p.extra);
-    }
-    p.bias = maybe_data<float>("bias", bias, float32, p.columns(), -1);
+    Product p = product_of(x, element_of(x), weight_of(codes, scales, steps, codebook, zeros, width, group), transposed);
+    put_addends(p, left, right, bias);
     const bool gemm = path == "gemm", gemm32 = path == "gemm32";
     const Path own = gemm || gemm32 ? Path::rows : path_of(path);
     Tensor y = empty(p.rows, p.columns(), dtype_of(x));
@@ -118,12 +99,13 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
 }
 
 Tensor dequantize(Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width, int64_t group,
-                  int64_t first, int64_t last, bool bf16) {
+                  int64_t first, int64_t last, int64_t element) {
     Weight weight = weight_of(codes, scales, steps, codebook, zeros, width, group);
     if (first < 0 || first > last || last > weight.out)
         refuse("rows ", first, " to ", last, " are not among the ", weight.out, " of the weight");
-    Tensor dense = empty(last - first, width, bf16 ? aoti_torch_dtype_bfloat16() : aoti_torch_dtype_float32());
-    unpack(weight, first, last, bf16 ? Element::bf16 : Element::float32, dense.data_ptr());
+    if (element != 0 && element != 1) refuse("element must be 0, float32, or 1, bfloat16, not ", element);
+    Tensor dense = empty(last - first, width, element ? aoti_torch_dtype_bfloat16() : aoti_torch_dtype_float32());
+    unpack(weight, first, last, Element(element), dense.data_ptr());
     return dense;
 }
 

@@ -16,7 +16,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> quantize(Tensor weight, int64_t group
                                                     bool zero_points) {
     if (!chosen().quantize) refuse("the ", chosen().name, " kernels do not quantise");
     if (group != 32 && group != 64 && group != 128) refuse("group must be 32, 64 or 128, not ", group);
-    if (!weight.is_cpu() || weight.dim() != 2 || weight.numel() == 0)
+    if (!lies_here(weight) || weight.dim() != 2 || weight.numel() == 0)
         refuse("the weight must be [out, in] on the CPU, not ", shape_of(weight));
     if (weight.stride(1) != 1) weight = torch::stable::contiguous(weight);
     const int32_t uint8 = aoti_torch_dtype_uint8(), float32 = aoti_torch_dtype_float32();

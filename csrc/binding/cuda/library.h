@@ -1,0 +1,60 @@
+// What the operators on GPUs use of torch. register.cpp takes it from torch's own CUDA library; the tests bring another.
+#pragma once
+#include "../../cuda/kernels.h"
+#include "../checks.h"
+
+namespace loralab {
+
+// The current stream of a GPU, which is the current device meanwhile.
+class OnDevice {
+   public:
+    explicit OnDevice(int32_t number);
+    ~OnDevice();
+    OnDevice(const OnDevice&) = delete;
+    cuda::Stream stream() const { return stream_; }
+
+   private:
+    void* guard_;
+    cuda::Stream stream_;
+};
+
+// y = x · matrix, and y = added + x · matrix, where `added` may be y itself
+void mm_out(const Tensor& y, const Tensor& x, const Tensor& matrix);
+void addmm_out(const Tensor& y, const Tensor& added, const Tensor& x, const Tensor& matrix);
+
+inline int32_t number_of(const Tensor& tensor) {
+    int32_t number;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor.get(), &number));
+    return number;
+}
+
+inline Element element_of(const Tensor& x) {
+    const int32_t dtype = dtype_of(x);
+    if (dtype == aoti_torch_dtype_bfloat16()) return Element::bf16;
+    if (dtype == aoti_torch_dtype_float16()) return Element::fp16;
+    if (dtype != aoti_torch_dtype_float32()) refuse("x must be float32, bfloat16 or float16, not ", dtype_name(dtype));
+    return Element::float32;
+}
+
+inline void check(cuda::Error error) {
+    if (error) refuse("a kernel did not start: ", error);
+}
+
+// The tensor itself where it is of this type and contiguous.
+inline Tensor as(const Tensor& tensor, int32_t dtype) {
+    if (dtype_of(tensor) == dtype && tensor.is_contiguous()) return tensor;
+    if (tensor.dim() != 1 && tensor.dim() != 2) refuse("one or two dimensions are wanted, not ", shape_of(tensor));
+    const bool flat = tensor.dim() == 1;
+    Tensor made = empty(flat ? 1 : tensor.size(0), tensor.size(flat ? 0 : 1), dtype, number_of(tensor));
+    if (flat) made = flattened(made);
+    torch::stable::copy_(made, tensor);
+    return made;
+}
+
+// The operators, for whoever registers them.
+Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width,
+                    int64_t group, bool transposed, Maybe left, Maybe right, Maybe bias, std::string path);
+Tensor dequantize(Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width, int64_t group,
+                  int64_t first, int64_t last, int64_t element);
+
+}  // namespace loralab

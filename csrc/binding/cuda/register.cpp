@@ -1,0 +1,55 @@
+// The operators of csrc/binding/cuda as torch's CUDA backend of torch.ops.loralab.*
+//
+// What torch's CUDA library has is looked up when it is needed: linked against, this one would not even load where torch
+// has none, and could not say so.
+#include <dlfcn.h>
+#include <torch/csrc/inductor/aoti_torch/generated/c_shim_cuda.h>
+
+#include "library.h"
+
+namespace loralab {
+namespace {
+
+template <class Function>
+Function* find(Function*, const char* name) {
+    static void* library = dlopen("libtorch_cuda.so", RTLD_LAZY | RTLD_NOLOAD);
+    void* found = library ? dlsym(library, name) : nullptr;
+    if (!found) found = dlsym(RTLD_DEFAULT, name);
+    if (!found) refuse("this torch has no CUDA: ", name, " is missing");
+    return reinterpret_cast<Function*>(found);
+}
+
+}  // namespace
+
+#define TORCH(name) (find(decltype(&name)(nullptr), #name))
+
+int32_t device_type() { return aoti_torch_device_type_cuda(); }
+const char* device_name() { return "a GPU"; }
+
+OnDevice::OnDevice(int32_t number) {
+    DeviceGuardHandle guard;
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_create_device_guard(number, &guard));
+    guard_ = guard;
+    using Current = AOTITorchError(int32_t, void**);  // torch declares it only where it was built with CUDA
+    static auto* current = find(static_cast<Current*>(nullptr), "aoti_torch_get_current_cuda_stream");
+    STABLE_TORCH_ERROR_CODE_CHECK(current(number, &stream_));
+}
+
+OnDevice::~OnDevice() { aoti_torch_delete_device_guard(static_cast<DeviceGuardHandle>(guard_)); }
+
+void mm_out(const Tensor& y, const Tensor& x, const Tensor& matrix) {
+    static auto* own = TORCH(aoti_torch_cuda_mm_out);
+    STABLE_TORCH_ERROR_CODE_CHECK(own(y.get(), x.get(), matrix.get()));
+}
+
+void addmm_out(const Tensor& y, const Tensor& added, const Tensor& x, const Tensor& matrix) {
+    static auto* own = TORCH(aoti_torch_cuda_addmm_out);
+    STABLE_TORCH_ERROR_CODE_CHECK(own(y.get(), added.get(), x.get(), matrix.get(), 1.0, 1.0));
+}
+
+}  // namespace loralab
+
+STABLE_TORCH_LIBRARY_IMPL(loralab, CUDA, library) {
+    library.impl("quant_matmul", TORCH_BOX(&loralab::quant_matmul));
+    library.impl("dequantize", TORCH_BOX(&loralab::dequantize));
+}

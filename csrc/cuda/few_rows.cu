@@ -1,0 +1,197 @@
+// y = x · Wᵀ for few rows of x: as fast as the codes can be read (decoding, small batches).
+//
+// * Tensor cores multiply even for one row: a warp takes 16 rows of W as the left matrix and up to 8 rows of x as the
+//   right one. Unpacking, not multiplying, is what costs: on an H200 there are some three instructions for each weight.
+// * A byte of codes is looked up whole: 256 pairs of values, and every lane has a copy of the table in a bank of its
+//   own, so that 32 different bytes take one turn.
+// * Which columns make up a step of the product is free, as long as W and x agree. Four lanes share a group of a row,
+//   and each reads the next eighth of its bytes in one load; what they hold is a fragment as it is.
+// * A group's scale is multiplied with its sums, 16 × 8 of them, not with its weights. Zero-points too: the sums of x
+//   over a group are one more product, with a matrix of ones.
+// * Warps share a row's groups and add their sums in a fixed order.
+#include "kernels.h"
+#include "numbers.cuh"
+
+namespace loralab {
+namespace {
+
+constexpr int WARPS = 8, TILE = 16, COPIES = 32;
+constexpr int AHEAD = 256;  // columns of W a warp reads before it needs them
+
+template <int BYTES>
+struct Words;
+template <>
+struct Words<4> {
+    using Type = uint32_t;
+};
+template <>
+struct Words<8> {
+    using Type = uint2;
+};
+template <>
+struct Words<16> {
+    using Type = uint4;
+};
+
+template <int COLUMNS>
+struct Memory {
+    uint32_t pairs[256 * COPIES];
+    float sums[WARPS][TILE][COLUMNS];
+};
+
+// A lane's share of a group of two rows of W: GROUP / 8 bytes of each.
+template <int GROUP>
+struct Codes {
+    union {
+        typename Words<GROUP / 8>::Type loaded;
+        uint32_t word[GROUP / 32];
+    } row[2];
+};
+
+template <class T, int GROUP>
+DEVICE void load_x(uint32_t (&pairs)[GROUP / 8], const Product& p, int64_t row, int64_t column, bool whole) {
+    const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.stride + column;
+    if (row >= p.rows) {
+#pragma unroll
+        for (int i = 0; i < GROUP / 8; i++) pairs[i] = 0;
+    } else if (whole) {
+#pragma unroll
+        for (int i = 0; i < GROUP / 32; i++) {
+            const uint4 four = load(reinterpret_cast<const uint4*>(x) + i);
+            pairs[4 * i] = four.x, pairs[4 * i + 1] = four.y, pairs[4 * i + 2] = four.z, pairs[4 * i + 3] = four.w;
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < GROUP / 8; i++) {
+            const uint32_t low = column + 2 * i < p.weight.in ? x[2 * i] : 0;
+            const uint32_t high = column + 2 * i + 1 < p.weight.in ? x[2 * i + 1] : 0;
+            pairs[i] = high << 16 | low;
+        }
+    }
+}
+
+// total += scale · (codes · x), for one group.
+template <class T, int GROUP, bool ZEROS>
+DEVICE void add_group(float (&total)[4], const uint32_t* pairs, const Codes<GROUP>& codes, const uint32_t (&x)[GROUP / 8],
+                      const float (&scale)[2], const float (&zero)[2]) {
+    float c[4] = {}, sum[4] = {};
+    const uint32_t one = T::pair(1, 1), ones[4] = {one, one, one, one};
+#pragma unroll
+    for (int step = 0; step < GROUP / 16; step++) {
+        uint32_t a[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int byte = 2 * step + i / 2;
+            a[i] = pairs[(codes.row[i % 2].word[byte / 4] >> byte % 4 * 8 & 255) * COPIES];
+        }
+        const uint32_t b[2] = {x[2 * step], x[2 * step + 1]};
+        T::multiply(c, a, b);
+        if (ZEROS) T::multiply(sum, ones, b);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) total[i] += scale[i / 2] * (ZEROS ? c[i] - zero[i / 2] * sum[i] : c[i]);
+}
+
+template <class T, int GROUP, int TILES, bool ZEROS>
+DEVICE void multiply_tile(const Product& p, const uint32_t* pairs, int64_t first, int64_t first_x, float (&total)[TILES][4]) {
+    const Weight& w = p.weight;
+    const int g = lane() / 4, t = lane() % 4;
+    const int64_t groups = w.groups(), last = w.out - 1;
+    const int64_t rows[2] = {first + g < last ? first + g : last, first + g + 8 < last ? first + g + 8 : last};
+    using Load = typename Words<GROUP / 8>::Type;
+    const Load* from[2];
+    for (int i = 0; i < 2; i++) from[i] = reinterpret_cast<const Load*>(w.codes + rows[i] * w.row_bytes()) + t;
+    constexpr int PARTS = AHEAD / GROUP;
+    const bool aligned = p.stride % 8 == 0 && reinterpret_cast<uintptr_t>(p.x) % 16 == 0;
+    for (int64_t at = warp() * PARTS; at < groups; at += WARPS * PARTS) {
+        Codes<GROUP> codes[PARTS];
+#pragma unroll
+        for (int u = 0; u < PARTS; u++)
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+                if (at + u < groups) codes[u].row[i].loaded = load_once(from[i] + (at + u) * 4);
+#pragma unroll
+        for (int u = 0; u < PARTS; u++) {
+            if (at + u >= groups) break;
+            float scale[2], zero[2];
+#pragma unroll
+            for (int i = 0; i < 2; i++) scale[i] = w.scale(rows[i], at + u), zero[i] = ZEROS ? w.zero(rows[i], at + u) : 0;
+            const int64_t column = (at + u) * GROUP + t * (GROUP / 4);
+            const bool whole = aligned && (at + u + 1) * GROUP <= w.in;
+#pragma unroll
+            for (int tile = 0; tile < TILES; tile++) {
+                uint32_t x[GROUP / 8];
+                load_x<T, GROUP>(x, p, first_x + 8 * tile + g, column, whole);
+                add_group<T, GROUP, ZEROS>(total[tile], pairs, codes[u], x, scale, zero);
+            }
+        }
+    }
+}
+
+// The low-rank product and the bias of one element of y.
+DEVICE float addend(const Product& p, int64_t row, int64_t column) {
+    float sum = p.bias ? p.bias[column] : 0;
+    for (int64_t r = 0; r < p.extra; r++) sum += p.left[row * p.extra + r] * p.right[column * p.extra + r];
+    return sum;
+}
+
+// A block: 16 rows of W, 8 · TILES rows of x.
+template <class T, int GROUP, int TILES, bool ZEROS>
+KERNEL(WARPS * 32, 2) void few_rows(Product p) {
+    auto& memory = block_memory<Memory<8 * TILES>>();
+    for (int i = thread(); i < 256 * COPIES; i += WARPS * 32) {
+        const int byte = i / COPIES;
+        memory.pairs[i] = T::pair(p.weight.codebook[byte >> 4], p.weight.codebook[byte & 15]);
+    }
+    wait_for_block();
+    const int64_t first = block() * TILE, first_x = block_row() * (8 * TILES);
+    float total[TILES][4] = {};
+    multiply_tile<T, GROUP, TILES, ZEROS>(p, memory.pairs + lane() % COPIES, first, first_x, total);
+    const int g = lane() / 4, t = lane() % 4;
+#pragma unroll
+    for (int tile = 0; tile < TILES; tile++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) memory.sums[warp()][g + i / 2 * 8][8 * tile + 2 * t + i % 2] = total[tile][i];
+    wait_for_block();
+    for (int i = thread(); i < TILE * 8 * TILES; i += WARPS * 32) {
+        const int64_t row = first_x + i / TILE, column = first + i % TILE;
+        if (row >= p.rows || column >= p.weight.out) continue;
+        float sum = 0;
+#pragma unroll
+        for (int each = 0; each < WARPS; each++) sum += memory.sums[each][i % TILE][i / TILE];
+        static_cast<T*>(p.y)[row * p.weight.out + column] = T::of(sum + addend(p, row, column));
+    }
+}
+
+template <class T, int GROUP, int TILES, bool ZEROS>
+const char* start(const Product& p, Stream stream) {
+    const Grid grid{ceil_div(p.weight.out, TILE), ceil_div(p.rows, 8 * TILES)};
+    return launch(few_rows<T, GROUP, TILES, ZEROS>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
+}
+
+template <class T, int GROUP>
+const char* of_group(const Product& p, Stream stream) {
+    if (p.weight.zeros) return p.rows > 8 ? start<T, GROUP, 2, true>(p, stream) : start<T, GROUP, 1, true>(p, stream);
+    return p.rows > 8 ? start<T, GROUP, 2, false>(p, stream) : start<T, GROUP, 1, false>(p, stream);
+}
+
+template <class T>
+const char* of_type(const Product& p, Stream stream) {
+    switch (p.weight.group) {
+        case 32: return of_group<T, 32>(p, stream);
+        case 64: return of_group<T, 64>(p, stream);
+        default: return of_group<T, 128>(p, stream);
+    }
+}
+
+}  // namespace
+
+namespace cuda {
+
+Error multiply_few(const Product& product, Stream stream) {
+    const auto on = static_cast<loralab::Stream>(stream);
+    return product.element == Element::bf16 ? of_type<Bf16>(product, on) : of_type<Fp16>(product, on);
+}
+
+}  // namespace cuda
+}  // namespace loralab

@@ -1,0 +1,30 @@
+// What csrc/cuda can do, for callers that know nothing of CUDA: each starts kernels on a stream and returns null, or what
+// the driver said. Nothing waits, allocates or reads memory of the device, so all of it may be captured into a graph.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "../adam.h"
+#include "../matrix.h"
+
+namespace loralab::cuda {
+
+using Stream = void*;
+using Error = const char*;
+
+// Rows [first, last) and columns [start, end) of a weight; start is a multiple of its group.
+struct Part {
+    int64_t first, last, start, end;
+
+    LORALAB_INLINE int64_t rows() const { return last - first; }
+    LORALAB_INLINE int64_t columns() const { return end - start; }
+    LORALAB_INLINE int64_t place(int64_t row, int64_t column) const { return (row - first) * columns() + column - start; }
+};
+
+// → dense, contiguous [rows, columns]
+Error dequantize(const Weight& weight, const Part& part, Element element, void* dense, Stream stream);
+
+// For few rows of x, in bf16 or fp16: every code read once for sixteen of them. Not transposed.
+Error multiply_few(const Product& product, Stream stream);
+
+}  // namespace loralab::cuda

@@ -1,0 +1,112 @@
+"""Products with quantised weights, by the CUDA kernels run on a CPU, against float64."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from loralab_core.ops.quant_matmul import parts
+from loralab_core.quant import QuantTensor, quantize
+
+TYPES = (torch.bfloat16, torch.float16)
+FORMS = [("nf4", 32, False), ("nf4", 64, False), ("nf4", 128, False), ("int4", 64, True), ("int8", 64, False)]
+SHAPES = [(1, 1), (16, 64), (17, 65), (40, 328), (100, 33), (5, 1100)]
+ROWS = (1, 3, 8, 9, 17)
+ROUNDING = {torch.bfloat16: 6e-3, torch.float16: 1e-3, torch.float32: 1e-5}
+
+
+def matrix(kind: str, out: int, width: int, group: int = 64, zero_points: bool = False) -> QuantTensor:
+    dense = torch.randn(out, width, generator=torch.Generator().manual_seed(out * 1000 + width))
+    return quantize(dense, kind, group, zero_points=zero_points)  # type: ignore[arg-type]
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def error(y: Tensor, expected: Tensor) -> float:
+    """Relative; NaN, such as of an element nobody wrote, is never small."""
+    return float((y.double() - expected).norm() / expected.norm())
+
+
+def exact(x: Tensor, weight: QuantTensor, transposed: bool, *addend: Tensor) -> Tensor:
+    dense = weight.dequantize().double()
+    y = x.double() @ (dense if transposed else dense.t())
+    if addend:
+        left, right, bias = addend
+        y += left.double() @ right.double().t() + bias
+    return y
+
+
+def multiply(emulated: Any, path: str, x: Tensor, weight: QuantTensor, transposed: bool, *addend: Tensor) -> Tensor:
+    y: Tensor = emulated.quant_matmul(x, *parts(weight), transposed, *(addend or (None, None, None)), path)
+    return y
+
+
+@pytest.mark.parametrize(("kind", "group", "zero_points"), FORMS)
+@pytest.mark.parametrize("dtype", [torch.float32, *TYPES])
+def test_dequantised_as_the_reference_does(
+    emulated: Any, kind: str, group: int, zero_points: bool, dtype: torch.dtype
+) -> None:
+    number = [torch.float32, torch.bfloat16, torch.float16].index(dtype)
+    for out, width in SHAPES:
+        weight = matrix(kind, out, width, group, zero_points)
+        dense = emulated.dequantize(*parts(weight), 0, out, number)
+        expected = weight.dequantize(dtype)
+        torch.testing.assert_close(dense, expected, rtol=1e-6 if number == 0 else 1e-2, atol=1e-6)
+        some = emulated.dequantize(*parts(weight), out // 3, out, number)
+        assert torch.equal(some, dense[out // 3 :])
+
+
+@pytest.mark.parametrize(("kind", "group", "zero_points"), FORMS)
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("path", ["rows", "gemm"])
+def test_every_shape(emulated: Any, kind: str, group: int, zero_points: bool, dtype: torch.dtype, path: str) -> None:
+    if path == "rows" and kind == "int8":
+        pytest.skip("the path rows is for 4 bits")
+    for out, width in SHAPES:
+        weight = matrix(kind, out, width, group, zero_points)
+        for rows in ROWS:
+            for transposed in (False, True) if path != "rows" else (False,):
+                x = normal(rows, out if transposed else width).to(dtype)
+                columns = width if transposed else out
+                addend = (normal(rows, 5), normal(columns, 5), normal(columns))
+                y = multiply(emulated, path, x, weight, transposed, *addend)
+                assert error(y, exact(x, weight, transposed, *addend)) < 2 * ROUNDING[dtype], (out, width, rows)
+
+
+def test_few_rows_round_no_more_than_a_dense_product(emulated: Any) -> None:
+    weight, x = matrix("nf4", 256, 2048), normal(4, 2048).bfloat16()
+    expected = exact(x, weight, False)
+    dense = x @ weight.dequantize(torch.bfloat16).t()
+    assert error(multiply(emulated, "rows", x, weight, False), expected) <= 1.05 * error(dense, expected)
+
+
+def test_strided_and_empty_x(emulated: Any) -> None:
+    weight = matrix("nf4", 48, 96)
+    wide = normal(6, 300).bfloat16()
+    for x in (wide[:, 100:196], wide[::2, 7:103], wide.t()[:96, :].t()):
+        assert error(multiply(emulated, "rows", x, weight, False), exact(x, weight, False)) < 6e-3
+    assert multiply(emulated, "rows", x[:0], weight, False).shape == (0, 48)
+
+
+def test_the_same_bits_every_time(emulated: Any) -> None:
+    weight, x = matrix("nf4", 40, 1000), normal(3, 1000).bfloat16()
+    assert torch.equal(multiply(emulated, "rows", x, weight, False), multiply(emulated, "rows", x, weight, False))
+
+
+def test_what_does_not_fit_is_said(emulated: Any) -> None:
+    weight, x = matrix("nf4", 48, 96), normal(2, 96).bfloat16()
+    for given, sentence in (
+        ((normal(2, 95).bfloat16(), weight, False), r"x must be \[rows, 96\]"),
+        ((x.double(), weight, False), "not float64"),
+        ((x, weight, True), r"x must be \[rows, 48\]"),
+        ((x.float(), weight, False), "bfloat16 or float16"),
+        ((x, weight, False, normal(2, 3), normal(48, 4), normal(48)), r"\[2, 3\] and \[48, 4\]"),
+        ((x, weight, False, normal(2, 3), normal(48, 3), normal(47)), r"bias must be \[48\]"),
+    ):
+        with pytest.raises(RuntimeError, match=sentence):
+            multiply(emulated, "rows", *given)
+    with pytest.raises(RuntimeError, match="path must be"):
+        multiply(emulated, "columns", x, weight, False)
