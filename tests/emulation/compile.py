@@ -52,14 +52,14 @@ def build(name: str, units: Sequence[tuple[Path, tuple[str, ...]]], link: tuple[
 
 
 def _compile(units: Sequence[tuple[Path, tuple[str, ...]]], scratch: Path, link: tuple[str, ...]) -> Path:
-    def one(unit: tuple[Path, tuple[str, ...]]) -> Path:
-        file, flags = unit
-        made = scratch / f"{file.parent.name}-{file.stem}.o"
+    def one(numbered: tuple[int, tuple[Path, tuple[str, ...]]]) -> Path:
+        number, (file, flags) = numbered  # files of different rooms may have the same name
+        made = scratch / f"{number}-{file.stem}.o"
         subprocess.run([compiler(), *FLAGS, *flags, "-c", file, "-o", made], check=True)
         return made
 
     with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(one, units))
+        objects = list(pool.map(one, enumerate(units)))
     subprocess.run([compiler(), *objects, "-o", scratch / "made", *link], check=True)
     return scratch / "made"
 

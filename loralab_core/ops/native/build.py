@@ -18,15 +18,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from loralab_core.errors import LoraLabError, explain_os_error, first_line
 from loralab_core.hardware.probe import find_torch
-from loralab_core.ops.native.sources import COMMON, Compiler, Unit, find_compiler, source_key
+from loralab_core.ops.native.sources import Compiler, Unit, find_compiler, source_key
 from loralab_core.paths import cache_dir
 
 BESIDE = Path(__file__).parent / "built"
 PATIENCE_S = 900  # for one file
 Say = Callable[[str], None]
+
+
+class Toolchain(Protocol):
+    """Compilers that make one library together."""
+
+    @property
+    def purpose(self) -> str: ...  # what it is for, in words
+
+    def units(self) -> list[Unit]: ...
+
+    def link(self, objects: list[str], made: Path) -> list[str]: ...
 
 
 def say_on_stderr(sentence: str) -> None:
@@ -42,10 +54,13 @@ def find_built() -> Path | None:
 def built_here(say: Say = say_on_stderr) -> Path:
     """The library in the cache, compiled now where it is not there. Raises LoraLabError with a reason in a sentence."""
     compiler = require_compiler()
+    return build(in_cache("cpu", source_key(), compiler.version), compiler, say)
+
+
+def in_cache(room: str, *made_of: str) -> Path:
     torch = find_torch()
-    key = repr((source_key(), compiler.version, torch.version if torch else None))
-    directory = cache_dir() / "kernels"
-    return build(directory / f"cpu-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so", compiler, say)
+    key = repr((*made_of, torch.version if torch else None))
+    return cache_dir() / "kernels" / f"{room}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.so"
 
 
 def require_compiler() -> Compiler:
@@ -57,7 +72,7 @@ def require_compiler() -> Compiler:
     return Compiler(path, Path(torch.origin).parent)
 
 
-def build(target: Path, compiler: Compiler, say: Say) -> Path:
+def build(target: Path, compiler: Toolchain, say: Say) -> Path:
     """Compile `target` unless it is there; another process that is at it is waited for."""
     if target.exists():
         return target
@@ -82,11 +97,11 @@ def _alone(directory: Path, say: Say) -> Iterator[None]:
         yield
 
 
-def _build(target: Path, compiler: Compiler, say: Say) -> None:
+def _build(target: Path, compiler: Toolchain, say: Say) -> None:
     """With the lock in hand: what lies in a temporary directory here was left by a builder that was killed."""
     for left in target.parent.glob("*.tmp"):
         shutil.rmtree(left, ignore_errors=True)
-    say("compiling kernels for this computer, once; about half a minute")
+    say(f"compiling kernels for {compiler.purpose}, once; about half a minute")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as scratch:
         made = _link(compiler, _compile(compiler, Path(scratch)), Path(scratch) / target.name)
@@ -94,20 +109,19 @@ def _build(target: Path, compiler: Compiler, say: Say) -> None:
     say(f"the kernels are compiled ({time.monotonic() - began:.0f} s)")
 
 
-def _compile(compiler: Compiler, scratch: Path) -> list[Path]:
-    def one(unit: Unit) -> Path:
-        made = scratch / f"{unit.file.parent.name}-{unit.file.stem}.o"
-        _run([compiler.path, *COMMON, *unit.flags, "-c", str(unit.file), "-o", str(made)])
+def _compile(compiler: Toolchain, scratch: Path) -> list[Path]:
+    def one(numbered: tuple[int, Unit]) -> Path:
+        number, unit = numbered  # files of different rooms may have the same name
+        made = scratch / f"{number}-{unit.file.stem}.o"
+        _run(unit.command(made))
         return made
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
-        return list(pool.map(one, compiler.units()))
+        return list(pool.map(one, enumerate(compiler.units())))
 
 
-def _link(compiler: Compiler, objects: list[Path], made: Path) -> Path:
-    own = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    libraries = [f"-L{compiler.torch / 'lib'}", "-ltorch_cpu"]  # found by its name: torch has loaded it by then
-    _run([compiler.path, "-shared", *own, *map(str, objects), "-o", str(made), *libraries])
+def _link(compiler: Toolchain, objects: list[Path], made: Path) -> Path:
+    _run(compiler.link(list(map(str, objects)), made))
     return made
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from loralab_core.hardware.devices import COMPILERS
 PACKAGE = Path(__file__).parents[2]  # loralab_core
 ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"  # LibTorch's stable ABI of 2.10: what is built serves later ones too
 COMMON = ("-O3", "-std=c++17", "-fopenmp-simd", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", ABI)
+
+SUFFIXES = (".h", ".cpp", ".cu", ".cuh")
 
 # By machine and by the first word of a file's name; a macro LORALAB_<NAME> says that a set was compiled.
 INSTRUCTION_SETS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -44,27 +47,36 @@ def find_compiler() -> str | None:
     return next((path for name in (os.environ.get("CXX"), *COMPILERS) if name and (path := shutil.which(name))), None)
 
 
-def source_key() -> str:
-    """Of everything that is compiled and how, whatever compiles it."""
-    digest = hashlib.sha256(repr((machine(), COMMON, INSTRUCTION_SETS)).encode())
-    files = sorted(path for path in sources().rglob("*") if path.suffix in (".h", ".cpp"))
-    for path in files:
-        digest.update(path.relative_to(sources()).as_posix().encode() + b"\0" + path.read_bytes())
+def source_key(room: str = "cpu", how: object = INSTRUCTION_SETS) -> str:
+    """Of everything that is compiled for "cpu" or "cuda" and how, whatever compiles it."""
+    digest = hashlib.sha256(repr((machine(), COMMON, how)).encode())
+    top = sources()
+    shared = [*top.glob("*.h"), *(top / "binding").glob("*.h")]
+    own = [file for each in (top / room, top / "binding" / room) for file in each.glob("*") if file.suffix in SUFFIXES]
+    for path in sorted([*shared, *own]):
+        digest.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One file to compile."""
+    """One file to compile, by whom."""
 
     file: Path
     flags: tuple[str, ...]
+    compiler: str
+
+    def command(self, made: Path) -> list[str]:
+        return [self.compiler, *self.flags, "-c", str(self.file), "-o", str(made)]
 
 
 @dataclass(frozen=True)
 class Compiler:
+    """Of C++, for the processor."""
+
     path: str
     torch: Path  # the directory of the package
+    purpose = "this computer"
 
     @cached_property
     def version(self) -> str:
@@ -79,11 +91,24 @@ class Compiler:
         usable = {name: flags for name, flags in INSTRUCTION_SETS.get(machine(), {}).items() if self.accepts(flags)}
         files = {file: _set_of(file) for file in sorted((sources() / "cpu").glob("*.cpp"))}
         macros = tuple(f"-DLORALAB_{name.upper()}" for name in usable if name in files.values())
-        units = [
-            Unit(file, usable.get(name, macros)) for file, name in files.items() if name in usable or name not in known
+        kernels = [
+            Unit(file, (*COMMON, *usable.get(name, macros)), self.path)
+            for file, name in files.items()
+            if name in usable or name not in known
         ]
-        include = f"-I{self.torch / 'include'}"
-        return units + [Unit(file, (include,)) for file in sorted((sources() / "binding" / "cpu").glob("*.cpp"))]
+        return kernels + self.binding("cpu")
+
+    def binding(self, room: str) -> list[Unit]:
+        """What registers the operators: compiled against torch."""
+        flags = (*COMMON, f"-I{self.torch / 'include'}")
+        return [Unit(file, flags, self.path) for file in sorted((sources() / "binding" / room).glob("*.cpp"))]
+
+    def link(self, objects: list[str], made: Path) -> list[str]:
+        own = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+        return [self.path, "-shared", *own, *objects, "-o", str(made), *self.libraries()]
+
+    def libraries(self) -> list[str]:
+        return [f"-L{self.torch / 'lib'}", "-ltorch_cpu"]  # found by its name: torch has loaded it by then
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)
