@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
+from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
 from loralab_core.ops.quant_matmul import WEIGHT, assembled, parts
 from loralab_core.quant.scales import ROWS
@@ -20,10 +21,16 @@ ELEMENTS = (torch.float32, torch.bfloat16, torch.float16)  # as csrc/matrix.h nu
 def dequantize(weight: QuantTensor, dtype: torch.dtype, first: int = 0, last: int | None = None) -> Tensor:
     """Rows [first, last) of the weight, dense [last − first, in]."""
     stop = weight.shape[0] if last is None else last
-    if weight.device.type == "cpu" and dtype in ELEMENTS[:2] and native().library:
+    if _has_kernel(weight.device, dtype):
         dense: Tensor = torch.ops.loralab.dequantize(*parts(weight), first, stop, ELEMENTS.index(dtype))
         return dense
     return _rows(weight, first, stop).dequantize(dtype)[first % ROWS :]
+
+
+def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    if device.type == "cuda":
+        return dtype in ELEMENTS and "dequantize" in native_gpu(device.index).operators
+    return device.type == "cpu" and dtype in ELEMENTS[:2] and native().library is not None
 
 
 def _rows(weight: QuantTensor, first: int, last: int) -> QuantTensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.native.choice import choose
+from loralab_core.ops.native.gpu import choose_on_gpu
 from loralab_core.quant.tensor import Kind, QuantTensor
 
 Numerics = Literal["w4a16", "w4a8"]  # of one product
@@ -75,15 +76,18 @@ def quant_matmul(
     """x [rows, in] → [rows, out], or [rows, out] → [rows, in] where `transposed`; in x's dtype. No autograd.
 
     left [rows, extra], right [columns of y, extra] and bias [columns of y] are float32. compute: with activations as
-    they are, or rounded to 8 bits. On the CPU the path that won here multiplies (loralab_core/ops/native).
+    they are, or rounded to 8 bits. The path that won on this device multiplies (loralab_core/ops/native).
     """
-    path = choose(x.shape[0], *weight.shape, transposed, compute, x.dtype) if x.is_cpu else None
+    if x.is_cpu:
+        path = choose(x.shape[0], *weight.shape, transposed, compute, x.dtype)
+    else:
+        path = choose_on_gpu(x, weight.codebook is None, transposed, compute) if x.is_cuda else None
     if path is None:
         return reference(x, weight, transposed, left, right, bias)
-    if left is not None and right is not None:
-        left, right = left.float().contiguous(), right.float().contiguous()
-    if bias is not None:
-        bias = bias.float().contiguous()
+    if x.is_cpu:  # GPUs' kernels take these in any type
+        if left is not None and right is not None:
+            left, right = left.float().contiguous(), right.float().contiguous()
+        bias = None if bias is None else bias.float().contiguous()
     y: Tensor = MULTIPLY(x, *parts(weight), transposed, left, right, bias, path)
     return y
 

@@ -1,0 +1,150 @@
+"""What a box has decides what runs on its GPU, and one line says what does not."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from loralab_core.errors import LoraLabError
+from loralab_core.ops.native import build, gpu, nvcc, trial
+
+LOADED = """
+import sys, torch, loralab_core.ops
+from loralab_core.ops.quant_matmul import parts
+from loralab_core.quant import quantize
+torch.ops.load_library(sys.argv[1])
+on_gpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+weight, multiply = quantize(torch.randn(16, 64), "nf4"), torch.ops.loralab.quant_matmul.default
+for x in (torch.randn(2, 64), torch.randn(2, 63)):
+    try:
+        multiply.redispatch(on_gpu, x.bfloat16(), *parts(weight), False, None, None, None, "rows")
+    except RuntimeError as refused:
+        print(refused)
+print(multiply(torch.randn(2, 64), *parts(weight), False, None, None, None, "gemm").shape)
+"""
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    gpu._native_gpu.cache_clear()
+    yield
+    gpu._native_gpu.cache_clear()
+
+
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, int]]]:
+    """GPUs that torch says are here; none of them computes."""
+    gpus = [("NVIDIA H200", (9, 0))]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: gpus[number][0])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda number: gpus[number][1])
+    return gpus
+
+
+def test_the_library_loads_where_torch_has_no_cuda_and_refuses_what_is_not_on_a_gpu(home: Path) -> None:
+    if nvcc.find_nvcc() is None:
+        pytest.skip("needs nvcc")
+    library = gpu.library_for(("90a",), silent)
+    asked = [sys.executable, "-c", LOADED, str(library)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    first, second, third = done.stdout.splitlines()
+    assert "on a GPU, not float32 [16]" in first or "on another device" in first
+    assert "on a GPU" in second
+    assert third == "torch.Size([2, 16])"
+
+
+def test_a_driver_without_a_compiler(box: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(gpu, "find_nvcc", lambda: None)
+    said: list[str] = []
+    found = gpu.native_gpu(0, said.append)
+    assert not found.paths and not found.operators and str(found) == "reference"
+    assert said == [
+        "NVIDIA H200: no compiled kernels: there is no nvcc (CUDA's compiler); PyTorch's own operators run there"
+    ]
+    gpu.native_gpu(0, said.append)
+    assert len(said) == 1
+
+
+def test_a_chip_that_is_too_old_beside_one_that_is_not(
+    box: list[tuple[str, tuple[int, int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box[:] = [("Tesla P100", (6, 0)), ("Tesla T4", (7, 5)), ("NVIDIA H200", (9, 0))]
+    asked: list[tuple[str, ...]] = []
+
+    def library(targets: tuple[str, ...], say: build.Say) -> Path:
+        asked.append(targets)
+        raise LoraLabError("no disk")
+
+    monkeypatch.setattr(gpu, "library_for", library)
+    notes = [gpu.native_gpu(number, silent).notes[0] for number in range(3)]
+    assert "Tesla P100: no compiled kernels: its chip is older than sm_75" in notes[0]
+    assert "Tesla T4: no compiled kernels: no disk" in notes[1]
+    assert asked == [("75", "90a")] * 2
+
+
+def test_a_driver_that_is_too_old_is_what_the_trial_says(
+    box: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    said_by_cuda = "a kernel did not start: CUDA driver version is insufficient for CUDA runtime version"
+    monkeypatch.setattr(
+        trial, "TRY", f"import sys; [print(name, {said_by_cuda!r}, sep=chr(9)) for name in sys.argv[3:]]"
+    )
+    monkeypatch.setattr(gpu, "library_for", lambda targets, say: tmp_path / "cuda-0.so")
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
+    found = gpu.native_gpu(0, silent)
+    assert not found.paths
+    assert all("driver version is insufficient" in note for note in found.notes)
+
+
+def test_a_kernel_that_ends_its_process_is_switched_off_alone_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    tried = tmp_path / "tried"
+    monkeypatch.setattr(
+        trial,
+        "TRY",
+        f"""
+import os, sys
+open({str(tried)!r}, "a").write("once ")
+for name in sys.argv[3:]:
+    if name == "bad": sys.exit("an illegal memory access was encountered")
+    print(name, "", sep=chr(9), flush=True)
+""",
+    )
+    for _ in range(2):
+        failed = trial.failures(tmp_path / "cuda-0.so", "cuda:0", "NVIDIA H200", ["rows", "bad", "gemm"])
+        assert list(failed) == ["bad"] and "illegal memory access" in failed["bad"]
+    assert tried.read_text() == "once once "
+
+
+def test_the_trial_finds_what_is_wrong(emulated: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernels emulated: they pass, and a wrong one does not."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.ops, "loralab", emulated)
+    device = torch.device("cpu")
+    for name in (*gpu.PATHS, *trial.OPERATORS):
+        assert trial.wrong(name, device) == "", name
+
+    class Wrong:
+        def quant_matmul(self, *arguments: object) -> torch.Tensor:
+            return emulated.quant_matmul(*arguments) * 1.05  # type: ignore[attr-defined, no-any-return]
+
+    monkeypatch.setattr(torch.ops, "loralab", Wrong())
+    assert "times what rounding explains" in trial.wrong("rows", device)
+
+
+def test_nvcc_is_found_by_its_variable_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "nvcc"
+    own.write_text("#!/bin/sh\necho no compiler\nexit 3\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("CUDACXX", str(own))
+    assert nvcc.find_nvcc() == str(own)
+    with pytest.raises(LoraLabError, match="does not run"):
+        gpu.library_for(("90a",), silent)
