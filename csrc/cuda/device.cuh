@@ -128,6 +128,60 @@ DEVICE void multiply_fp16(float (&c)[4], const uint32_t (&a)[4], const uint32_t 
 #endif
 }
 
+// c [16, 8] += a [16, 32] · b [32, 8] of 8-bit integers; as above with four of them in place of two.
+DEVICE void multiply_int8(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+#if ARCH >= 800
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#elif ARCH >= 750  // a quarter at a time
+    for (int i = 0; i < 4; i++)
+        asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+            : "+r"(c[i % 2 * 2]), "+r"(c[i % 2 * 2 + 1])
+            : "r"(a[i]), "r"(b[i / 2]));
+#endif
+}
+
+// Four matrices of 8 rows of 16 bytes. Lanes 8i … 8i + 7 say where the rows of matrix i lie in the block's memory; of each
+// a thread gets the 4 bytes that fragments have there: bytes 4t … 4t + 3 of row g.
+DEVICE void load_fragments(uint32_t (&to)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(uint32_t(__cvta_generic_to_shared(row)))
+                 : "memory");
+}
+// Of matrices of 16-bit numbers, turned: rows 2t and 2t + 1 of column g.
+DEVICE void load_fragments_turned(uint32_t (&to)[4], const void* row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(uint32_t(__cvta_generic_to_shared(row)))
+                 : "memory");
+}
+
+// 16 bytes into the block's memory behind the thread's back, zeros where not `there`.
+DEVICE void copy_later(void* to, const void* from, bool there) {
+#if ARCH >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(uint32_t(__cvta_generic_to_shared(to))), "l"(from),
+                 "r"(there ? 16 : 0)
+                 : "memory");
+#else
+    *static_cast<uint4*>(to) = there ? *static_cast<const uint4*>(from) : uint4{0, 0, 0, 0};
+#endif
+}
+// What was copied since the last batch is one.
+DEVICE void end_batch() {
+#if ARCH >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// Until at most so many batches of this thread are under way.
+template <int PENDING>
+DEVICE void wait_for_batches() {
+#if ARCH >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+#endif
+}
+
 struct Grid {
     int64_t blocks, rows = 1;
 };

@@ -18,21 +18,6 @@ namespace {
 constexpr int WARPS = 8, TILE = 16, COPIES = 32;
 constexpr int AHEAD = 256;  // columns of W a warp reads before it needs them
 
-template <int BYTES>
-struct Words;
-template <>
-struct Words<4> {
-    using Type = uint32_t;
-};
-template <>
-struct Words<8> {
-    using Type = uint2;
-};
-template <>
-struct Words<16> {
-    using Type = uint4;
-};
-
 template <int COLUMNS>
 struct Memory {
     uint32_t pairs[256 * COPIES];
@@ -43,7 +28,7 @@ struct Memory {
 template <int GROUP>
 struct Codes {
     union {
-        typename Words<GROUP / 8>::Type loaded;
+        typename Sized<GROUP / 8>::Type loaded;
         uint32_t word[GROUP / 32];
     } row[2];
 };
@@ -98,7 +83,7 @@ DEVICE void multiply_tile(const Product& p, const uint32_t* pairs, int64_t first
     const int g = lane() / 4, t = lane() % 4;
     const int64_t groups = w.groups(), last = w.out - 1;
     const int64_t rows[2] = {first + g < last ? first + g : last, first + g + 8 < last ? first + g + 8 : last};
-    using Load = typename Words<GROUP / 8>::Type;
+    using Load = typename Sized<GROUP / 8>::Type;
     const Load* from[2];
     for (int i = 0; i < 2; i++) from[i] = reinterpret_cast<const Load*>(w.codes + rows[i] * w.row_bytes()) + t;
     constexpr int PARTS = AHEAD / GROUP;

@@ -24,6 +24,17 @@ struct Part {
 // → dense, contiguous [rows, columns]
 Error dequantize(const Weight& weight, const Part& part, Element element, void* dense, Stream stream);
 
+// What is added to y, in the type of x: left [rows, extra] · right [columns, extra]ᵀ, and bias [columns] in float32.
+struct Addend {
+    const void *left, *right;
+    int64_t extra;
+    const float* bias;
+};
+
+// For any number of rows, in bf16 or fp16 and 4 bits, both ways: W is unpacked in the multiprocessors, tile by tile.
+// Of `product` what is added is not used.
+Error multiply_tiles(const Product& product, const Addend& addend, Stream stream);
+
 // For few rows of x, in bf16 or fp16: every code read once for sixteen of them. Not transposed.
 Error multiply_few(const Product& product, Stream stream);
 

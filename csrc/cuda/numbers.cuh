@@ -34,6 +34,29 @@ struct Fp32 {
     static DEVICE Fp32 of(float value) { return {value}; }
 };
 
+template <int BYTES>
+struct Sized;
+template <>
+struct Sized<1> {
+    using Type = uint8_t;
+};
+template <>
+struct Sized<2> {
+    using Type = uint16_t;
+};
+template <>
+struct Sized<4> {
+    using Type = uint32_t;
+};
+template <>
+struct Sized<8> {
+    using Type = uint2;
+};
+template <>
+struct Sized<16> {
+    using Type = uint4;
+};
+
 LORALAB_INLINE int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace loralab

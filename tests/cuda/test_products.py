@@ -61,10 +61,10 @@ def test_dequantised_as_the_reference_does(
 
 @pytest.mark.parametrize(("kind", "group", "zero_points"), FORMS)
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("path", ["rows", "gemm"])
+@pytest.mark.parametrize("path", ["rows", "tiles", "gemm"])
 def test_every_shape(emulated: Any, kind: str, group: int, zero_points: bool, dtype: torch.dtype, path: str) -> None:
-    if path == "rows" and kind == "int8":
-        pytest.skip("the path rows is for 4 bits")
+    if path != "gemm" and kind == "int8":
+        pytest.skip(f"the path {path} is for 4 bits")
     for out, width in SHAPES:
         weight = matrix(kind, out, width, group, zero_points)
         for rows in ROWS:
@@ -83,12 +83,21 @@ def test_few_rows_round_no_more_than_a_dense_product(emulated: Any) -> None:
     assert error(multiply(emulated, "rows", x, weight, False), expected) <= 1.05 * error(dense, expected)
 
 
-def test_strided_and_empty_x(emulated: Any) -> None:
+@pytest.mark.parametrize("path", ["rows", "tiles", "gemm"])
+def test_strided_and_empty_x(emulated: Any, path: str) -> None:
     weight = matrix("nf4", 48, 96)
     wide = normal(6, 300).bfloat16()
     for x in (wide[:, 100:196], wide[::2, 7:103], wide.t()[:96, :].t()):
-        assert error(multiply(emulated, "rows", x, weight, False), exact(x, weight, False)) < 6e-3
-    assert multiply(emulated, "rows", x[:0], weight, False).shape == (0, 48)
+        assert error(multiply(emulated, path, x, weight, False), exact(x, weight, False)) < 6e-3
+    assert multiply(emulated, path, x[:0], weight, False).shape == (0, 48)
+
+
+def test_several_tiles_each_way(emulated: Any) -> None:
+    """More rows of tiles than a band has, the last of each kind not full."""
+    weight = matrix("nf4", 140, 300)
+    for transposed in (False, True):
+        x = normal(1200, weight.shape[0 if transposed else 1]).bfloat16()
+        assert error(multiply(emulated, "tiles", x, weight, transposed), exact(x, weight, transposed)) < 6e-3
 
 
 def test_the_same_bits_every_time(emulated: Any) -> None:

@@ -52,6 +52,27 @@ void multiply_few(Product p, const Tensor& x, const Maybe& left, const Maybe& ri
     check(cuda::multiply_few(p, stream));
 }
 
+// left, right and bias as tiles take them, and what keeps them alive.
+struct Added {
+    Maybe left, right, bias;
+    cuda::Addend addend{};
+
+    Added(const Maybe& given_left, const Maybe& given_right, const Maybe& given_bias, int32_t dtype) {
+        if (given_left) left = as(*given_left, dtype), right = as(*given_right, dtype);
+        if (given_bias) bias = as(*given_bias, aoti_torch_dtype_float32());
+        if (left) addend.left = left->const_data_ptr(), addend.right = right->const_data_ptr(), addend.extra = left->size(1);
+        if (bias) addend.bias = static_cast<const float*>(bias->const_data_ptr());
+    }
+};
+
+void multiply_tiles(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, cuda::Stream stream) {
+    if (p.weight.is_int8() || p.element == Element::float32)
+        refuse("the path tiles multiplies x in bfloat16 or float16 with a 4-bit weight");
+    const Added added(left, right, bias, dtype_of(x));
+    p.x = x.const_data_ptr(), p.stride = x.stride(0);
+    check(cuda::multiply_tiles(p, added.addend, stream));
+}
+
 void check_addends(const Product& p, const Maybe& left, const Maybe& right, const Maybe& bias) {
     if (bool(left) != bool(right)) refuse("left and right go together");
     if (left && (left->dim() != 2 || right->dim() != 2 || left->size(0) != p.rows || right->size(0) != p.columns() ||
@@ -75,7 +96,8 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
     p.y = y.mutable_data_ptr();
     if (path == "rows") multiply_few(p, x, left, right, bias, device.stream());
     else if (path == "gemm") multiply_slabs(p, x, y, put_addend(y, left, right, bias), device.stream());
-    else refuse("path must be rows or gemm, not ", path);
+    else if (path == "tiles") multiply_tiles(p, x, left, right, bias, device.stream());
+    else refuse("path must be rows, tiles or gemm, not ", path);
     return y;
 }
 

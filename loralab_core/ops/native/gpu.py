@@ -16,7 +16,7 @@ from loralab_core.ops.native import build, trial
 from loralab_core.ops.native.nvcc import OLDEST, CudaCompiler, find_nvcc, target_of
 
 # Each way of multiplying and the chips it is for, from the oldest compute capability to the newest.
-PATHS = {"rows": (OLDEST, (99, 0)), "gemm": (OLDEST, (99, 0))}
+PATHS = {"rows": (OLDEST, (99, 0)), "tiles": (OLDEST, (99, 0)), "gemm": (OLDEST, (99, 0))}
 FEW = 16  # rows for which every code is read once
 _loading = threading.Lock()
 
@@ -102,4 +102,6 @@ def choose_on_gpu(x: torch.Tensor, rounded8: bool, transposed: bool, compute: st
 
 def can_multiply(path: str, dtype: torch.dtype, rounded8: bool, transposed: bool) -> bool:
     """Whether a path takes x of this type; a weight of 8 bits; the transpose."""
-    return path != "rows" or not (transposed or rounded8 or dtype == torch.float32)
+    if path == "gemm":
+        return True
+    return not rounded8 and dtype != torch.float32 and not (path == "rows" and transposed)

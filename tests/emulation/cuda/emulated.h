@@ -123,6 +123,46 @@ inline void multiply_fp16(float (&c)[4], const uint32_t (&a)[4], const uint32_t 
     multiply_16x8x16(c, a, b, [](uint32_t bits) { return fp16_to_float(uint16_t(bits)); });
 }
 
+inline void multiply_int8(int (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    Fragments own;
+    std::memcpy(own.a, a, sizeof own.a), std::memcpy(own.b, b, sizeof own.b);
+    const auto* all = static_cast<const Fragments*>(emulation::exchange(&own, sizeof own));
+    const int g = lane() / 4, t = lane() % 4;
+    for (int i = 0; i < 4; i++) {
+        const int row = i < 2 ? g : g + 8, column = 2 * t + i % 2;
+        for (int k = 0; k < 32; k++) {
+            const int four = k % 16 / 4, half = k / 16, byte = k % 4;
+            const uint32_t x = all[row % 8 * 4 + four].a[half * 2 + row / 8], y = all[column * 4 + four].b[half];
+            c[i] += int(int8_t(x >> 8 * byte)) * int(int8_t(y >> 8 * byte));
+        }
+    }
+}
+
+inline void load_fragments(uint32_t (&to)[4], const void* row) {
+    if (reinterpret_cast<uintptr_t>(row) % 16) __builtin_trap();
+    const auto* rows = static_cast<const void* const*>(emulation::exchange(&row, sizeof row));
+    for (int i = 0; i < 4; i++) to[i] = static_cast<const uint32_t*>(rows[8 * i + lane() / 4])[lane() % 4];
+}
+inline void load_fragments_turned(uint32_t (&to)[4], const void* row) {
+    if (reinterpret_cast<uintptr_t>(row) % 16) __builtin_trap();
+    const auto* rows = static_cast<const void* const*>(emulation::exchange(&row, sizeof row));
+    const int g = lane() / 4, t = lane() % 4;
+    for (int i = 0; i < 4; i++) {
+        const uint32_t low = static_cast<const uint16_t*>(rows[8 * i + 2 * t])[g];
+        to[i] = low | uint32_t(static_cast<const uint16_t*>(rows[8 * i + 2 * t + 1])[g]) << 16;
+    }
+}
+
+inline void copy_later(void* to, const void* from, bool there) {
+    if ((reinterpret_cast<uintptr_t>(from) | reinterpret_cast<uintptr_t>(to)) % 16) __builtin_trap();
+    emulation::copy_later(to, there ? from : nullptr, 16);
+}
+inline void end_batch() { emulation::commit_copies(); }
+template <int PENDING>
+void wait_for_batches() {
+    emulation::wait_copies(PENDING);
+}
+
 struct Grid {
     int64_t blocks, rows = 1;
 };
