@@ -1,6 +1,7 @@
 // Compiled without sanitizers: what happens in here is the machine's, not the kernel's.
 #include "group.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -51,8 +52,15 @@ struct Copy {
     size_t bytes;
 };
 
-struct Fiber {
+// Where a thread of execution goes on. Contexts are only for the first time: they ask the system for the signal mask.
+struct Position {
     ucontext_t context;
+    jmp_buf place;
+    bool entered = false;
+};
+
+struct Fiber {
+    Position position;
     std::unique_ptr<char[]> stack{new char[STACK]};
     Place place;
     Waits waits = Waits::for_nothing;
@@ -70,7 +78,7 @@ struct Warp {
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 std::vector<char> memory;
-ucontext_t scheduler;
+Position scheduler;
 Fiber* running = nullptr;
 const std::function<void()>* work = nullptr;
 uint64_t order = 0;
@@ -83,26 +91,38 @@ void* scheduler_race = nullptr;
     std::abort();
 }
 
+// ThreadSanitizer follows contexts, not jumps.
+void change(Position& from, Position& to) {
+#ifdef LORALAB_TSAN
+    swapcontext(&from.context, &to.context);
+#else
+    if (_setjmp(from.place)) return;
+    if (to.entered) _longjmp(to.place, 1);
+    to.entered = true;
+    setcontext(&to.context);
+#endif
+}
+
 void enter() {
     after(&start_sync);
     (*work)();
     before(&end_sync);
     running->waits = Waits::done;
     to_race(scheduler_race);
-    swapcontext(&running->context, &scheduler);
+    change(running->position, scheduler);
 }
 
 void resume(Fiber& fiber) {
     running = &fiber;
     to_race(fiber.race);
-    swapcontext(&scheduler, &fiber.context);
+    change(scheduler, fiber.position);
 }
 
 void wait(Waits what) {
     running->waits = what;
     Fiber* self = running;
     to_race(scheduler_race);
-    swapcontext(&self->context, &scheduler);
+    change(self->position, scheduler);
 }
 
 bool all(size_t first, size_t last, Waits what) {
@@ -139,11 +159,13 @@ std::vector<size_t> sequence() {
 void prepare(Fiber& fiber) {
     fiber.waits = Waits::for_nothing;
     fiber.batches.clear(), fiber.open.clear();
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = STACK;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, enter, 0);
+    fiber.position.entered = false;
+    ucontext_t& context = fiber.position.context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber.stack.get();
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, enter, 0);
     fiber.race = new_race();
 }
 
@@ -178,6 +200,7 @@ void run(Dim groups, Dim threads, size_t bytes, const std::function<void()>& bod
     memory.resize(bytes + 128);
     work = &body;
     scheduler_race = this_race();
+    scheduler.entered = true;
     for (unsigned z = 0; z < groups.z; z++)
         for (unsigned y = 0; y < groups.y; y++)
             for (unsigned x = 0; x < groups.x; x++) {
