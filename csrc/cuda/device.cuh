@@ -38,6 +38,10 @@ DEVICE int64_t blocks() { return gridDim.x; }
 DEVICE void wait_for_block() { __syncthreads(); }
 DEVICE void wait_for_warp() { __syncwarp(); }
 
+// Whole numbers only: their order makes no difference.
+DEVICE void atomic_max(uint32_t* to, uint32_t value) { atomicMax(to, value); }
+DEVICE void atomic_add(uint32_t* to, uint32_t value) { atomicAdd(to, value); }
+
 template <class T>
 DEVICE T from_lane_xor(T value, int mask) {
     return __shfl_xor_sync(0xffffffff, value, mask);
@@ -100,6 +104,7 @@ DEVICE float times(float a, float b) { return __fmul_rn(a, b); }
 DEVICE float plus(float a, float b) { return __fadd_rn(a, b); }
 DEVICE float over(float a, float b) { return __fdiv_rn(a, b); }
 DEVICE float root(float a) { return __fsqrt_rn(a); }
+DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }  // a · b + c, rounded once
 DEVICE int nearest_int(float a) { return __float2int_rn(a); }
 DEVICE float exponential(float a) { return __expf(a); }
 DEVICE float logarithm(float a) { return __logf(a); }

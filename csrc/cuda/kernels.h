@@ -35,6 +35,23 @@ struct Addend {
 // Of `product` what is added is not used.
 Error multiply_tiles(const Product& product, const Addend& addend, Stream stream);
 
+// 8-bit integers in place of x and W (W4A8, or an int8 weight): each row of x and each row of W has one scale. Columns of x
+// that are far larger than the others join the product of low rank instead, at most this many; of dy · W none do.
+constexpr int64_t OUTLIERS = 32;
+
+// What such a product needs besides: memory of the device, whatever is in it.
+struct Scratch8 {
+    int8_t* x;             // [rows, stride]
+    int64_t stride;        // the contraction, rounded up to 64
+    float* x_scales;       // [rows]
+    float* weight_scales;  // [out]
+    uint32_t* sizes;       // [inner], zeros; null where transposed
+    int32_t* outliers;     // [OUTLIERS]; null where transposed
+    void *left, *right;    // [rows or columns, extra + OUTLIERS] in the type of x; null where transposed
+};
+
+Error multiply_int8(const Product& product, const Addend& addend, const Scratch8& scratch, Stream stream);
+
 // For few rows of x, in bf16 or fp16: every code read once for sixteen of them. Not transposed.
 Error multiply_few(const Product& product, Stream stream);
 

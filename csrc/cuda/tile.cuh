@@ -30,20 +30,21 @@ DEVICE int place_wide(int row, int piece) { return row * (TILE_COLUMNS * 2) + (p
 // What is multiplied: x [rows, inner] with rows `stride` elements apart; the tile's first row of x and first column of y.
 struct Tile {
     const void* x;
-    int64_t rows, stride, inner, columns, first_row, first_column;
+    int64_t stride;
+    int rows, inner, columns, first_row, first_column;  // registers are scarce here: 32 bits
 };
 
 // Numbers of SIZE bytes from column `from` on, into a stage. `whole`: 16 bytes are all inside or all outside.
 template <int SIZE>
-DEVICE void copy_x(uint8_t* stage, const Tile& t, int64_t from, bool whole) {
+DEVICE void copy_x(uint8_t* stage, const Tile& t, int from, bool whole) {
     constexpr int PIECE = 16 / SIZE;
     using Number = typename Sized<SIZE>::Type;
 #pragma unroll
     for (int i = 0; i < TILE_ROWS * 4 / TILE_THREADS; i++) {
         const int at = thread() + i * TILE_THREADS, row = at / 4, piece = at % 4;
-        const int64_t own = t.first_row + row, column = from + piece * PIECE;
+        const int own = t.first_row + row, column = from + piece * PIECE;
         const bool there = own < t.rows && column < t.inner;
-        const Number* source = static_cast<const Number*>(t.x) + (there ? own * t.stride + column : 0);
+        const Number* source = static_cast<const Number*>(t.x) + (there ? int64_t(own) * t.stride + column : 0);
         void* to = stage + place(row, piece);
         if (whole) copy_later(to, source, there);
         else
@@ -84,17 +85,17 @@ DEVICE void multiply_step(Sum (&sums)[4][4][4], const uint8_t* x, const uint8_t*
 template <class Weights, class Sum, class Multiply>
 DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t, const Weights& weights, Multiply multiply) {
     constexpr int SIZE = Weights::SIZE, STEP = LINE / SIZE;
-    const int64_t steps = ceil_div(t.inner, STEP);
+    const int steps = (t.inner + STEP - 1) / STEP;
     const bool whole = reinterpret_cast<uintptr_t>(t.x) % 16 == 0 && t.stride * SIZE % 16 == 0 && t.inner * SIZE % 16 == 0;
     for (int i = 0; i < STAGES - 1; i++) {
-        if (i < steps) copy_x<SIZE>(memory.x[i], t, int64_t(i) * STEP, whole);
+        if (i < steps) copy_x<SIZE>(memory.x[i], t, i * STEP, whole);
         end_batch();
     }
     typename Weights::Fetched fetched = weights.fetch(0);
     weights.store(fetched, memory.w[0], memory.table);
     if (steps > 1) fetched = weights.fetch(STEP);
     int stage = 0, ahead = STAGES - 1;
-    for (int64_t step = 0; step < steps; step++) {
+    for (int step = 0; step < steps; step++) {
         wait_for_batches<STAGES - 2>();
         wait_for_block();
         if (step + STAGES - 1 < steps) copy_x<SIZE>(memory.x[ahead], t, (step + STAGES - 1) * STEP, whole);
@@ -110,9 +111,9 @@ DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t
 
 // sums += left [rows, extra] · right [columns, extra]ᵀ, in T.
 template <class T>
-DEVICE void add_low_rank(float (&sums)[4][4][4], TileMemory& memory, const Tile& t, const T* left, const T* right, int64_t extra) {
-    const Tile own{left, t.rows, extra, extra, 0, t.first_row, 0}, other{right, t.columns, extra, extra, 0, t.first_column, 0};
-    for (int64_t from = 0; from < extra; from += LINE / 2) {
+DEVICE void add_low_rank(float (&sums)[4][4][4], TileMemory& memory, const Tile& t, const T* left, const T* right, int extra) {
+    const Tile own{left, extra, t.rows, extra, 0, t.first_row, 0}, other{right, extra, t.columns, extra, 0, t.first_column, 0};
+    for (int from = 0; from < extra; from += LINE / 2) {
         copy_x<2>(memory.x[0], own, from, false);
         copy_x<2>(memory.w[0], other, from, false);
         wait_for_block();
@@ -129,16 +130,16 @@ DEVICE void store_tile(const float (&sums)[4][4][4], const Tile& t, const float*
     for (int i = 0; i < 4; i++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const int64_t row = t.first_row + warp_row() + 16 * i + 8 * half + g;
+            const int row = t.first_row + warp_row() + 16 * i + 8 * half + g;
             if (row >= t.rows) continue;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const int64_t column = t.first_column + warp_column() + 8 * j + 2 * k;
+                const int column = t.first_column + warp_column() + 8 * j + 2 * k;
                 const bool both = column + 1 < t.columns;
                 if (column >= t.columns) continue;
                 const float low = sums[i][j][2 * half] + (bias ? bias[column] : 0);
                 const float high = sums[i][j][2 * half + 1] + (bias && both ? bias[column + 1] : 0);
-                T* to = y + row * t.columns + column;
+                T* to = y + int64_t(row) * t.columns + column;
                 if (both && t.columns % 2 == 0) {
                     *reinterpret_cast<uint32_t*>(to) = T::pair(low, high);
                 } else {
@@ -156,7 +157,8 @@ DEVICE Tile tile_of(const Product& p, const void* x, int64_t stride, int64_t inn
     const int64_t down = ceil_div(p.rows, TILE_ROWS), across = ceil_div(p.columns(), TILE_COLUMNS);
     const int64_t band = block() / (BAND * across), first = band * BAND;
     const int64_t height = down - first < BAND ? down - first : BAND, within = block() - first * across;
-    return {x, p.rows, stride, inner, p.columns(), (first + within % height) * TILE_ROWS, within / height * TILE_COLUMNS};
+    return {x, stride, int(p.rows), int(inner), int(p.columns()), int(first + within % height) * TILE_ROWS,
+            int(within / height) * TILE_COLUMNS};
 }
 
 inline Grid grid_of(const Product& p) { return {ceil_div(p.rows, TILE_ROWS) * ceil_div(p.columns(), TILE_COLUMNS)}; }

@@ -24,7 +24,7 @@ struct Sixteen {
     float scale, zero;
 };
 
-DEVICE Sixteen sixteen(const Weight& w, int64_t row, int64_t column) {
+DEVICE Sixteen sixteen(const Weight& w, int row, int column) {
     Sixteen found{{0, 0}, 0, 0};
     if (column < w.groups() * w.group && row < w.out) {
         found.codes = load(reinterpret_cast<const uint2*>(w.codes + row * w.row_bytes() + column / 2));
@@ -40,9 +40,9 @@ struct Rows {
     static constexpr bool TURNED = false;
     using Fetched = Sixteen;
     const Weight& w;
-    int64_t first;
+    int first;
 
-    DEVICE Fetched fetch(int64_t from) const { return sixteen(w, first + thread() / 2, from + thread() % 2 * 16); }
+    DEVICE Fetched fetch(int from) const { return sixteen(w, first + thread() / 2, from + thread() % 2 * 16); }
     DEVICE void store(const Fetched& f, uint8_t* to, const float* table) const {
         const int row = thread() / 2, piece = thread() % 2 * 2;
         *reinterpret_cast<uint4*>(to + place(row, piece)) = unpacked<T>(f.codes.x, table, f.scale, f.zero);
@@ -57,9 +57,9 @@ struct Columns {
     static constexpr bool TURNED = true;
     using Fetched = Sixteen;
     const Weight& w;
-    int64_t first;
+    int first;
 
-    DEVICE Fetched fetch(int64_t from) const { return sixteen(w, from + thread() / 8, first + thread() % 8 * 16); }
+    DEVICE Fetched fetch(int from) const { return sixteen(w, from + thread() / 8, first + thread() % 8 * 16); }
     DEVICE void store(const Fetched& f, uint8_t* to, const float* table) const {
         const int row = thread() / 8, piece = thread() % 8 * 2;
         *reinterpret_cast<uint4*>(to + place_wide(row, piece)) = unpacked<T>(f.codes.x, table, f.scale, f.zero);
@@ -76,7 +76,7 @@ KERNEL(TILE_THREADS, TILE_BLOCKS) void tiles(Product p, Addend addend) {
     float sums[4][4][4] = {};
     multiply_all(sums, memory, tile, Weights<T>{p.weight, tile.first_column}, T::multiply);
     const T *left = static_cast<const T*>(addend.left), *right = static_cast<const T*>(addend.right);
-    add_low_rank(sums, memory, tile, left, right, addend.extra);
+    add_low_rank(sums, memory, tile, left, right, int(addend.extra));
     store_tile(sums, tile, addend.bias, static_cast<T*>(p.y));
 }
 

@@ -44,6 +44,12 @@ inline int64_t blocks() { return emulation::here().groups.x; }
 inline void wait_for_block() { emulation::barrier(); }
 inline void wait_for_warp() { emulation::warp_barrier(); }
 
+inline void atomic_max(uint32_t* to, uint32_t value) {
+    uint32_t found = __atomic_load_n(to, __ATOMIC_RELAXED);
+    while (found < value && !__atomic_compare_exchange_n(to, &found, value, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+inline void atomic_add(uint32_t* to, uint32_t value) { __atomic_fetch_add(to, value, __ATOMIC_RELAXED); }
+
 template <class T>
 T from_lane_xor(T value, int mask) {
     return static_cast<const T*>(emulation::exchange(&value, sizeof value))[lane() ^ mask];
@@ -92,6 +98,7 @@ inline float times(float a, float b) { return a * b; }
 inline float plus(float a, float b) { return a + b; }
 inline float over(float a, float b) { return a / b; }
 inline float root(float a) { return std::sqrt(a); }
+inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 inline int nearest_int(float a) { return int(std::lrintf(a)); }
 inline float exponential(float a) { return std::exp(a); }
 inline float logarithm(float a) { return std::log(a); }
