@@ -96,6 +96,16 @@ DEVICE float fp16_to_float(uint16_t bits) {
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
     return value;
 }
+// e4m3, to the nearest; what is too large becomes the largest. The chips that multiply such numbers convert to them.
+DEVICE uint8_t float_to_fp8(float value) {
+#if ARCH >= 890
+    uint16_t pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(value));
+    return uint8_t(pair);
+#else
+    return 0;
+#endif
+}
 DEVICE float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }
 DEVICE uint32_t float_to_bits(float value) { return __float_as_uint(value); }
 

@@ -56,9 +56,9 @@ DEVICE void load_x(uint32_t (&pairs)[GROUP / 8], const Product& p, int64_t row, 
 }
 
 // total += scale · (codes · x), for one group.
-template <class T, int GROUP, bool ZEROS>
+template <class T, int GROUP>
 DEVICE void add_group(float (&total)[4], const uint32_t* pairs, const Codes<GROUP>& codes, const uint32_t (&x)[GROUP / 8],
-                      const float (&scale)[2], const float (&zero)[2]) {
+                      const float (&scale)[2], const float (&zero)[2], bool zeros) {
     float c[4] = {}, sum[4] = {};
     const uint32_t one = T::pair(1, 1), ones[4] = {one, one, one, one};
 #pragma unroll
@@ -71,13 +71,13 @@ DEVICE void add_group(float (&total)[4], const uint32_t* pairs, const Codes<GROU
         }
         const uint32_t b[2] = {x[2 * step], x[2 * step + 1]};
         T::multiply(c, a, b);
-        if (ZEROS) T::multiply(sum, ones, b);
+        if (zeros) T::multiply(sum, ones, b);
     }
 #pragma unroll
-    for (int i = 0; i < 4; i++) total[i] += scale[i / 2] * (ZEROS ? c[i] - zero[i / 2] * sum[i] : c[i]);
+    for (int i = 0; i < 4; i++) total[i] += scale[i / 2] * (c[i] - zero[i / 2] * sum[i]);
 }
 
-template <class T, int GROUP, int TILES, bool ZEROS>
+template <class T, int GROUP, int TILES>
 DEVICE void multiply_tile(const Product& p, const uint32_t* pairs, int64_t first, int64_t first_x, float (&total)[TILES][4]) {
     const Weight& w = p.weight;
     const int g = lane() / 4, t = lane() % 4;
@@ -100,14 +100,14 @@ DEVICE void multiply_tile(const Product& p, const uint32_t* pairs, int64_t first
             if (at + u >= groups) break;
             float scale[2], zero[2];
 #pragma unroll
-            for (int i = 0; i < 2; i++) scale[i] = w.scale(rows[i], at + u), zero[i] = ZEROS ? w.zero(rows[i], at + u) : 0;
+            for (int i = 0; i < 2; i++) scale[i] = w.scale(rows[i], at + u), zero[i] = w.zero(rows[i], at + u);
             const int64_t column = (at + u) * GROUP + t * (GROUP / 4);
             const bool whole = aligned && (at + u + 1) * GROUP <= w.in;
 #pragma unroll
             for (int tile = 0; tile < TILES; tile++) {
                 uint32_t x[GROUP / 8];
                 load_x<T, GROUP>(x, p, first_x + 8 * tile + g, column, whole);
-                add_group<T, GROUP, ZEROS>(total[tile], pairs, codes[u], x, scale, zero);
+                add_group<T, GROUP>(total[tile], pairs, codes[u], x, scale, zero, w.zeros);
             }
         }
     }
@@ -121,7 +121,7 @@ DEVICE float addend(const Product& p, int64_t row, int64_t column) {
 }
 
 // A block: 16 rows of W, 8 · TILES rows of x.
-template <class T, int GROUP, int TILES, bool ZEROS>
+template <class T, int GROUP, int TILES>
 KERNEL(WARPS * 32, 2) void few_rows(Product p) {
     auto& memory = block_memory<Memory<8 * TILES>>();
     for (int i = thread(); i < 256 * COPIES; i += WARPS * 32) {
@@ -131,7 +131,7 @@ KERNEL(WARPS * 32, 2) void few_rows(Product p) {
     wait_for_block();
     const int64_t first = block() * TILE, first_x = block_row() * (8 * TILES);
     float total[TILES][4] = {};
-    multiply_tile<T, GROUP, TILES, ZEROS>(p, memory.pairs + lane() % COPIES, first, first_x, total);
+    multiply_tile<T, GROUP, TILES>(p, memory.pairs + lane() % COPIES, first, first_x, total);
     const int g = lane() / 4, t = lane() % 4;
 #pragma unroll
     for (int tile = 0; tile < TILES; tile++)
@@ -148,16 +148,15 @@ KERNEL(WARPS * 32, 2) void few_rows(Product p) {
     }
 }
 
-template <class T, int GROUP, int TILES, bool ZEROS>
+template <class T, int GROUP, int TILES>
 const char* start(const Product& p, Stream stream) {
     const Grid grid{ceil_div(p.weight.out, TILE), ceil_div(p.rows, 8 * TILES)};
-    return launch(few_rows<T, GROUP, TILES, ZEROS>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
+    return launch(few_rows<T, GROUP, TILES>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
 }
 
 template <class T, int GROUP>
 const char* of_group(const Product& p, Stream stream) {
-    if (p.weight.zeros) return p.rows > 8 ? start<T, GROUP, 2, true>(p, stream) : start<T, GROUP, 1, true>(p, stream);
-    return p.rows > 8 ? start<T, GROUP, 2, false>(p, stream) : start<T, GROUP, 1, false>(p, stream);
+    return p.rows > 8 ? start<T, GROUP, 2>(p, stream) : start<T, GROUP, 1>(p, stream);
 }
 
 template <class T>

@@ -10,7 +10,19 @@
 namespace loralab {
 
 using cuda::OUTLIERS;
-using cuda::Scratch8;
+using cuda::Form;
+using cuda::Rounded;
+
+template <Form FORM>
+struct Byte {  // int8
+    static constexpr float LARGEST = 127;
+    static DEVICE uint8_t of(float value) { return uint8_t(nearest_int(value)); }
+};
+template <>
+struct Byte<Form::fp8> {
+    static constexpr float LARGEST = 448;
+    static DEVICE uint8_t of(float value) { return float_to_fp8(value); }
+};
 
 constexpr int ROW_THREADS = 256, SEARCH_THREADS = 512, BINS = 4096, BIN_SHIFT = 19;
 constexpr uint32_t FAR = 2 << 23;  // four times: two octaves, in the bits of a float
@@ -96,9 +108,9 @@ DEVICE float largest_of_block(RowMemory& memory, float own) {
     return own;
 }
 
-// A row of x a block → integers, and what they are multiplied by. Of dy · W, dy takes the scales of W's rows with it.
-template <class T>
-KERNEL(ROW_THREADS, 1) void round_rows(const T* x, int64_t stride, int64_t columns, bool transposed, Scratch8 s) {
+// A row of x a block → 8 bits, and what they are multiplied by.
+template <class T, Form FORM>
+KERNEL(ROW_THREADS, 1) void round_rows(const T* x, int64_t stride, int64_t columns, bool transposed, Rounded s) {
     RowMemory& memory = block_memory<RowMemory>();
     if (thread() < OUTLIERS) memory.outliers[thread()] = transposed ? -1 : s.outliers[thread()];
     wait_for_block();
@@ -111,18 +123,20 @@ KERNEL(ROW_THREADS, 1) void round_rows(const T* x, int64_t stride, int64_t colum
     float largest = 0;
     for (int64_t k = thread(); k < columns; k += ROW_THREADS) largest = fmaxf(largest, fabsf(value(k)));
     largest = largest_of_block(memory, largest);
-    const float inverse = largest > 0 ? 127 / largest : 0;
-    for (int64_t k = thread(); k < s.stride; k += ROW_THREADS)
-        s.x[block() * s.stride + k] = k < columns ? int8_t(nearest_int(times(value(k), inverse))) : 0;
-    if (thread() == 0) s.x_scales[block()] = largest / 127;
+    const float inverse = largest > 0 ? Byte<FORM>::LARGEST / largest : 0;
+    const int64_t width = cuda::padded8(columns);
+    for (int64_t k = thread(); k < width; k += ROW_THREADS)
+        s.x[block() * width + k] = k < columns ? Byte<FORM>::of(times(value(k), inverse)) : 0;
+    if (thread() == 0) s.x_scales[block()] = largest / Byte<FORM>::LARGEST;
 }
 
-// The largest magnitude that a row's codes can stand for, as 127ths. A warp a row.
+// The largest magnitude that a row's codes can stand for, by what stands for it in 8 bits. A warp a row.
+template <Form FORM>
 KERNEL(ROW_THREADS, 1) void find_weight_scales(Weight w, float* scales) {
     const int64_t row = block() * (ROW_THREADS / 32) + warp();
     if (row >= w.out) return;
     if (w.is_int8()) {
-        if (lane() == 0) scales[row] = w.row_scales[row];
+        if (lane() == 0) scales[row] = w.row_scales[row] * (127 / Byte<FORM>::LARGEST);
         return;
     }
     float largest = 0;
@@ -131,7 +145,7 @@ KERNEL(ROW_THREADS, 1) void find_weight_scales(Weight w, float* scales) {
         largest = fmaxf(largest, fabsf(w.scale(row, g)) * fmaxf(zero - w.codebook[0], w.codebook[15] - zero));
     }
     for (int mask = 16; mask; mask /= 2) largest = fmaxf(largest, from_lane_xor(largest, mask));
-    if (lane() == 0) scales[row] = largest / 127;
+    if (lane() == 0) scales[row] = largest / Byte<FORM>::LARGEST;
 }
 
 // given [rows, extra] with the outliers' values beside it; value(row, column) of what they are taken from.

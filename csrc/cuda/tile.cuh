@@ -18,7 +18,7 @@ constexpr int TILE_BLOCKS = ARCH >= 800 ? 2 : 1;  // on a multiprocessor; sm_75 
 
 struct TileMemory {
     alignas(128) uint8_t x[STAGES][TILE_ROWS * LINE];
-    alignas(128) uint8_t w[2][TILE_COLUMNS * LINE];
+    alignas(128) uint8_t w[STAGES][TILE_COLUMNS * LINE];  // two of them where W is unpacked on its way
     float table[16];
 };
 
@@ -95,6 +95,7 @@ DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t
     weights.store(fetched, memory.w[0], memory.table);
     if (steps > 1) fetched = weights.fetch(STEP);
     int stage = 0, ahead = STAGES - 1;
+#pragma unroll 1
     for (int step = 0; step < steps; step++) {
         wait_for_batches<STAGES - 2>();
         wait_for_block();
@@ -103,6 +104,31 @@ DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t
         multiply_step<Weights::TURNED>(sums, memory.x[stage], memory.w[step % 2], multiply);
         if (step + 1 < steps) weights.store(fetched, memory.w[(step + 1) % 2], memory.table);
         if (step + 2 < steps) fetched = weights.fetch((step + 2) * STEP);
+        stage = stage + 1 < STAGES ? stage + 1 : 0, ahead = ahead + 1 < STAGES ? ahead + 1 : 0;
+    }
+    wait_for_batches<0>();
+    wait_for_block();
+}
+
+// All steps of two operands of one-byte numbers that both lie in memory, their rows a multiple of LINE long.
+template <class Sum, class Multiply>
+DEVICE void multiply_bytes(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& x, const Tile& w, Multiply multiply) {
+    const int steps = x.inner / LINE;
+    auto copy = [&](int stage, int step) {
+        if (step < steps) {
+            copy_x<1>(memory.x[stage], x, step * LINE, true);
+            copy_x<1>(memory.w[stage], w, step * LINE, true);
+        }
+        end_batch();
+    };
+    for (int i = 0; i < STAGES - 1; i++) copy(i, i);
+    int stage = 0, ahead = STAGES - 1;
+#pragma unroll 1
+    for (int step = 0; step < steps; step++) {
+        wait_for_batches<STAGES - 2>();
+        wait_for_block();
+        copy(ahead, step + STAGES - 1);
+        multiply_step<false>(sums, memory.x[stage], memory.w[stage], multiply);
         stage = stage + 1 < STAGES ? stage + 1 : 0, ahead = ahead + 1 < STAGES ? ahead + 1 : 0;
     }
     wait_for_batches<0>();
@@ -122,9 +148,9 @@ DEVICE void add_low_rank(float (&sums)[4][4][4], TileMemory& memory, const Tile&
     }
 }
 
-// y = sums + bias, rounded once.
+// y = sums + bias, rounded once; y's rows are `stride` apart.
 template <class T>
-DEVICE void store_tile(const float (&sums)[4][4][4], const Tile& t, const float* bias, T* y) {
+DEVICE void store_tile(const float (&sums)[4][4][4], const Tile& t, const float* bias, T* y, int64_t stride) {
     const int g = lane() / 4, k = lane() % 4;
 #pragma unroll
     for (int i = 0; i < 4; i++)
@@ -139,8 +165,8 @@ DEVICE void store_tile(const float (&sums)[4][4][4], const Tile& t, const float*
                 if (column >= t.columns) continue;
                 const float low = sums[i][j][2 * half] + (bias ? bias[column] : 0);
                 const float high = sums[i][j][2 * half + 1] + (bias && both ? bias[column + 1] : 0);
-                T* to = y + int64_t(row) * t.columns + column;
-                if (both && t.columns % 2 == 0) {
+                T* to = y + int64_t(row) * stride + column;
+                if (both && stride % 2 == 0) {
                     *reinterpret_cast<uint32_t*>(to) = T::pair(low, high);
                 } else {
                     to[0] = T::of(low);
@@ -152,15 +178,15 @@ DEVICE void store_tile(const float (&sums)[4][4][4], const Tile& t, const float*
 
 // Where a block's tile lies: eight rows of tiles are walked column by column, so that what is read of W and x stays in the
 // second cache.
-DEVICE Tile tile_of(const Product& p, const void* x, int64_t stride, int64_t inner) {
+DEVICE Tile tile_of(int64_t rows, int64_t columns, const void* x, int64_t stride, int64_t inner) {
     constexpr int64_t BAND = 8;
-    const int64_t down = ceil_div(p.rows, TILE_ROWS), across = ceil_div(p.columns(), TILE_COLUMNS);
+    const int64_t down = ceil_div(rows, TILE_ROWS), across = ceil_div(columns, TILE_COLUMNS);
     const int64_t band = block() / (BAND * across), first = band * BAND;
     const int64_t height = down - first < BAND ? down - first : BAND, within = block() - first * across;
-    return {x, stride, int(p.rows), int(inner), int(p.columns()), int(first + within % height) * TILE_ROWS,
+    return {x, stride, int(rows), int(inner), int(columns), int(first + within % height) * TILE_ROWS,
             int(within / height) * TILE_COLUMNS};
 }
 
-inline Grid grid_of(const Product& p) { return {ceil_div(p.rows, TILE_ROWS) * ceil_div(p.columns(), TILE_COLUMNS)}; }
+inline Grid grid_of(int64_t rows, int64_t columns) { return {ceil_div(rows, TILE_ROWS) * ceil_div(columns, TILE_COLUMNS)}; }
 
 }  // namespace loralab

@@ -72,18 +72,18 @@ KERNEL(TILE_THREADS, TILE_BLOCKS) void tiles(Product p, Addend addend) {
     auto& memory = block_memory<TileMemory>();
     if (thread() < 16) memory.table[thread()] = p.weight.codebook[thread()];
     wait_for_block();
-    const Tile tile = tile_of(p, p.x, p.stride, p.inner());
+    const Tile tile = tile_of(p.rows, p.columns(), p.x, p.stride, p.inner());
     float sums[4][4][4] = {};
     multiply_all(sums, memory, tile, Weights<T>{p.weight, tile.first_column}, T::multiply);
     const T *left = static_cast<const T*>(addend.left), *right = static_cast<const T*>(addend.right);
     add_low_rank(sums, memory, tile, left, right, int(addend.extra));
-    store_tile(sums, tile, addend.bias, static_cast<T*>(p.y));
+    store_tile(sums, tile, addend.bias, static_cast<T*>(p.y), p.columns());
 }
 
 template <class T>
 const char* start(const Product& p, const Addend& addend, Stream stream) {
-    return p.transposed ? launch(tiles<T, Columns>, grid_of(p), TILE_THREADS, sizeof(TileMemory), stream, p, addend)
-                        : launch(tiles<T, Rows>, grid_of(p), TILE_THREADS, sizeof(TileMemory), stream, p, addend);
+    return p.transposed ? launch(tiles<T, Columns>, grid_of(p.rows, p.columns()), TILE_THREADS, sizeof(TileMemory), stream, p, addend)
+                        : launch(tiles<T, Rows>, grid_of(p.rows, p.columns()), TILE_THREADS, sizeof(TileMemory), stream, p, addend);
 }
 
 }  // namespace

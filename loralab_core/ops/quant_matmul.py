@@ -81,7 +81,8 @@ def quant_matmul(
     if x.is_cpu:
         path = choose(x.shape[0], *weight.shape, transposed, compute, x.dtype)
     else:
-        path = choose_on_gpu(x, weight.codebook is None, transposed, compute) if x.is_cuda else None
+        columns = weight.shape[1 if transposed else 0]
+        path = choose_on_gpu(x, weight.codebook is None, columns, transposed, compute) if x.is_cuda else None
     if path is None:
         return reference(x, weight, transposed, left, right, bias)
     if x.is_cpu:  # GPUs' kernels take these in any type

@@ -22,6 +22,9 @@ class OnDevice {
 void mm_out(const Tensor& y, const Tensor& x, const Tensor& matrix);
 void addmm_out(const Tensor& y, const Tensor& added, const Tensor& x, const Tensor& matrix);
 
+// y [rows, columns] in bfloat16 = x · wᵀ, both float8, their rows scaled by x_scales [rows] and w_scales [columns]
+void scaled_mm_out(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& x_scales, const Tensor& w_scales);
+
 inline int32_t number_of(const Tensor& tensor) {
     int32_t number;
     STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor.get(), &number));
@@ -50,6 +53,23 @@ inline Tensor as(const Tensor& tensor, int32_t dtype) {
     torch::stable::copy_(made, tensor);
     return made;
 }
+
+// left, right and bias as tiles take them, and what keeps them alive.
+struct Added {
+    Maybe left, right, bias;
+    cuda::Addend addend{};
+
+    Added(const Maybe& given_left, const Maybe& given_right, const Maybe& given_bias, int32_t dtype) {
+        if (given_left) left = as(*given_left, dtype), right = as(*given_right, dtype);
+        if (given_bias) bias = as(*given_bias, aoti_torch_dtype_float32());
+        if (left) addend.left = left->const_data_ptr(), addend.right = right->const_data_ptr(), addend.extra = left->size(1);
+        if (bias) addend.bias = static_cast<const float*>(bias->const_data_ptr());
+    }
+};
+
+// By 8-bit numbers (bytes.cpp).
+void multiply_8(Product p, const Tensor& x, const Tensor& y, const Maybe& left, const Maybe& right, const Maybe& bias,
+                cuda::Form form, cuda::Stream stream);
 
 // The operators, for whoever registers them.
 Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width,

@@ -52,47 +52,12 @@ void multiply_few(Product p, const Tensor& x, const Maybe& left, const Maybe& ri
     check(cuda::multiply_few(p, stream));
 }
 
-// left, right and bias as tiles take them, and what keeps them alive.
-struct Added {
-    Maybe left, right, bias;
-    cuda::Addend addend{};
-
-    Added(const Maybe& given_left, const Maybe& given_right, const Maybe& given_bias, int32_t dtype) {
-        if (given_left) left = as(*given_left, dtype), right = as(*given_right, dtype);
-        if (given_bias) bias = as(*given_bias, aoti_torch_dtype_float32());
-        if (left) addend.left = left->const_data_ptr(), addend.right = right->const_data_ptr(), addend.extra = left->size(1);
-        if (bias) addend.bias = static_cast<const float*>(bias->const_data_ptr());
-    }
-};
-
 void multiply_tiles(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, cuda::Stream stream) {
     if (p.weight.is_int8() || p.element == Element::float32)
         refuse("the path tiles multiplies x in bfloat16 or float16 with a 4-bit weight");
     const Added added(left, right, bias, dtype_of(x));
     p.x = x.const_data_ptr(), p.stride = x.stride(0);
     check(cuda::multiply_tiles(p, added.addend, stream));
-}
-
-void multiply_int8(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, cuda::Stream stream) {
-    if (p.element == Element::float32) refuse("the path int8 multiplies x in bfloat16 or float16");
-    const Added added(left, right, bias, dtype_of(x));
-    p.x = x.const_data_ptr(), p.stride = x.stride(0);
-    const int32_t dtype = dtype_of(x), float32 = aoti_torch_dtype_float32(), number = number_of(x);
-    const bool finds = !p.transposed;
-    const int64_t stride = (p.inner() + 63) / 64 * 64, extra = added.addend.extra + cuda::OUTLIERS;
-    const Tensor rounded = empty(p.rows, stride, aoti_torch_dtype_int8(), number), x_scales = empty(p.rows, 1, float32, number);
-    const Tensor weight_scales = empty(p.weight.out, 1, float32, number);
-    Tensor sizes = empty(1, finds ? p.inner() : 0, aoti_torch_dtype_int32(), number);
-    const Tensor outliers = empty(1, cuda::OUTLIERS, aoti_torch_dtype_int32(), number);
-    const Tensor wide_left = empty(finds ? p.rows : 0, extra, dtype, number), wide_right = empty(finds ? p.columns() : 0, extra, dtype, number);
-    torch::stable::zero_(sizes);
-    cuda::Scratch8 s{};
-    s.x = static_cast<int8_t*>(rounded.mutable_data_ptr()), s.stride = stride;
-    s.x_scales = static_cast<float*>(x_scales.mutable_data_ptr());
-    s.weight_scales = static_cast<float*>(weight_scales.mutable_data_ptr());
-    s.sizes = static_cast<uint32_t*>(sizes.mutable_data_ptr()), s.outliers = static_cast<int32_t*>(outliers.mutable_data_ptr());
-    s.left = wide_left.mutable_data_ptr(), s.right = wide_right.mutable_data_ptr();
-    check(cuda::multiply_int8(p, added.addend, s, stream));
 }
 
 void check_addends(const Product& p, const Maybe& left, const Maybe& right, const Maybe& bias) {
@@ -119,8 +84,9 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
     if (path == "rows") multiply_few(p, x, left, right, bias, device.stream());
     else if (path == "gemm") multiply_slabs(p, x, y, put_addend(y, left, right, bias), device.stream());
     else if (path == "tiles") multiply_tiles(p, x, left, right, bias, device.stream());
-    else if (path == "int8") multiply_int8(p, x, left, right, bias, device.stream());
-    else refuse("path must be rows, tiles, int8 or gemm, not ", path);
+    else if (path == "int8") multiply_8(p, x, y, left, right, bias, cuda::Form::int8, device.stream());
+    else if (path == "fp8") multiply_8(p, x, y, left, right, bias, cuda::Form::fp8, device.stream());
+    else refuse("path must be rows, tiles, int8, fp8 or gemm, not ", path);
     return y;
 }
 

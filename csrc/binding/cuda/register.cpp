@@ -47,6 +47,15 @@ void addmm_out(const Tensor& y, const Tensor& added, const Tensor& x, const Tens
     STABLE_TORCH_ERROR_CODE_CHECK(own(y.get(), added.get(), x.get(), matrix.get(), 1.0, 1.0));
 }
 
+void scaled_mm_out(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& x_scales, const Tensor& w_scales) {
+    static auto* own = TORCH(aoti_torch_cuda__scaled_mm_out);
+    int32_t dtype = dtype_of(y);
+    const Tensor turned = view(w, w.size(1), w.size(0), 1, w.size(1), 0);
+    const Tensor of_x = view(x_scales, x.size(0), 1, 1, 1, 0), of_w = view(w_scales, 1, w.size(0), w.size(0), 1, 0);
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        own(y.get(), x.get(), turned.get(), of_x.get(), of_w.get(), nullptr, nullptr, &dtype, 1));
+}
+
 }  // namespace loralab
 
 STABLE_TORCH_LIBRARY_IMPL(loralab, CUDA, library) {

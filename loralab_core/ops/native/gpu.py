@@ -16,7 +16,15 @@ from loralab_core.ops.native import build, trial
 from loralab_core.ops.native.nvcc import OLDEST, CudaCompiler, find_nvcc, target_of
 
 # Each way of multiplying and the chips it is for, from the oldest compute capability to the newest.
-PATHS = {"rows": (OLDEST, (99, 0)), "tiles": (OLDEST, (99, 0)), "gemm": (OLDEST, (99, 0))}
+ANY = (99, 0)
+PATHS = {
+    "rows": (OLDEST, ANY),
+    "tiles": (OLDEST, ANY),
+    "gemm": (OLDEST, ANY),
+    "int8": (OLDEST, ANY),
+    "fp8": ((8, 9), ANY),
+}
+BF16 = (8, 0)  # from here on there are products of bf16
 FEW = 16  # rows for which every code is read once
 _loading = threading.Lock()
 
@@ -26,6 +34,7 @@ class NativeGpu:
     """What runs on one GPU. Without compiled kernels `paths` is empty and PyTorch's own operators do everything."""
 
     target: str  # of nvcc, such as "90a"
+    capability: tuple[int, int]
     paths: tuple[str, ...] = ()  # those that passed their self-test
     operators: tuple[str, ...] = ()  # and of what else there is
     library: Path | None = None
@@ -52,27 +61,30 @@ def _native_gpu(number: int, say: build.Say) -> NativeGpu:
 
 
 def _load(number: int, capability: tuple[int, int], say: build.Say) -> NativeGpu:
-    name, target = torch.cuda.get_device_name(number), target_of(capability)
+    name = torch.cuda.get_device_name(number)
     if os.environ.get("LORALAB_NATIVE") == "0":
-        return _none(target, name, "they are switched off (LORALAB_NATIVE=0)")
+        return _none(capability, name, "they are switched off (LORALAB_NATIVE=0)")
     if capability < OLDEST:
-        return _none(target, name, f"its chip is older than sm_{target_of(OLDEST)}")
+        return _none(capability, name, f"its chip is older than sm_{target_of(OLDEST)}")
     try:
         library = library_for(visible_targets(), say)
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except (LoraLabError, OSError) as error:
-        return _none(target, name, first_line(error))
+        return _none(capability, name, first_line(error))
     wanted = [path for path, (oldest, newest) in PATHS.items() if oldest <= capability <= newest]
     failed = trial.failures(library, f"cuda:{number}", name, [*wanted, *trial.OPERATORS])
     notes = [f"{name}: the kernels' {each} is switched off: {why}" for each, why in failed.items()]
     paths = tuple(path for path in wanted if path not in failed)
+    operators = tuple(each for each in trial.OPERATORS if each not in failed)
+    return NativeGpu(target_of(capability), capability, paths, operators, library, tuple(notes))
+
+
+def _none(capability: tuple[int, int], name: str, why: str) -> NativeGpu:
     return NativeGpu(
-        target, paths, tuple(each for each in trial.OPERATORS if each not in failed), library, tuple(notes)
+        target_of(capability),
+        capability,
+        notes=(f"{name}: no compiled kernels: {why}; PyTorch's own operators run there",),
     )
-
-
-def _none(target: str, name: str, why: str) -> NativeGpu:
-    return NativeGpu(target, notes=(f"{name}: no compiled kernels: {why}; PyTorch's own operators run there",))
 
 
 def visible_targets() -> tuple[str, ...]:
@@ -90,18 +102,27 @@ def library_for(targets: tuple[str, ...], say: build.Say) -> Path:
     return build.build(build.in_cache("cuda", compiler.key(), compiler.version), compiler, say)
 
 
-def choose_on_gpu(x: torch.Tensor, rounded8: bool, transposed: bool, compute: str) -> str | None:
-    """The path for x [rows, …] and a weight, which is int8 where `rounded8`; None: the reference."""
-    able = native_gpu(x.device.index).paths
+def choose_on_gpu(x: torch.Tensor, int8: bool, columns: int, transposed: bool, compute: str) -> str | None:
+    """The path for x [rows, …] and a weight, which is 8-bit where `int8`, to so many columns; None: the reference."""
+    active = native_gpu(x.device.index)
+    able = [path for path in active.paths if can_multiply(path, x.dtype, int8, columns, transposed, active.capability)]
     forced = os.environ.get("LORALAB_PATH")
-    if forced in able and can_multiply(forced, x.dtype, rounded8, transposed):
-        return forced
-    order = ["rows", "gemm"] if x.shape[0] <= FEW else ["gemm"]
-    return next((path for path in order if path in able and can_multiply(path, x.dtype, rounded8, transposed)), None)
+    order = [forced] if forced in able else ["gemm"]
+    if compute == "w4a8" and x.shape[0] > FEW:
+        order = ["int8", *order]
+    elif x.shape[0] <= FEW:
+        order = ["rows", *order]
+    return next((path for path in order if path in able), None)
 
 
-def can_multiply(path: str, dtype: torch.dtype, rounded8: bool, transposed: bool) -> bool:
-    """Whether a path takes x of this type; a weight of 8 bits; the transpose."""
+def can_multiply(
+    path: str, dtype: torch.dtype, int8: bool, columns: int, transposed: bool, capability: tuple[int, int]
+) -> bool:
+    """Whether a path takes x of this type, a weight of 8 bits, so many columns of y, the transpose."""
     if path == "gemm":
         return True
-    return not rounded8 and dtype != torch.float32 and not (path == "rows" and transposed)
+    if dtype == torch.float32 or (dtype == torch.bfloat16 and capability < BF16):
+        return False
+    if path == "fp8":
+        return dtype == torch.bfloat16 and columns % 16 == 0
+    return path == "int8" or not (int8 or (path == "rows" and transposed))

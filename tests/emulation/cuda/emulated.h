@@ -1,5 +1,6 @@
 // csrc/cuda/device.cuh on a CPU: the same names, with the meaning that CUDA's documentation gives them.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -92,6 +93,15 @@ inline float fp16_to_float(uint16_t bits) {
     _Float16 half;
     std::memcpy(&half, &bits, sizeof half);
     return static_cast<float>(half);
+}
+
+inline uint8_t float_to_fp8(float value) {  // four bits of exponent, three of mantissa, no infinity
+    const uint8_t sign = float_to_bits(value) >> 31 << 7;
+    const float size = std::fmin(std::fabs(value), 448.0f);
+    if (value != value) return sign | 0x7f;
+    const int exponent = std::max(-6, int(std::floor(std::log2(std::fmax(size, 1e-30f)))));
+    const int steps = int(std::nearbyint(std::ldexp(size, 3 - exponent)));  // eighths of a power of two
+    return sign | uint8_t(steps < 8 ? steps : (exponent + 6) * 8 + steps);
 }
 
 inline float times(float a, float b) { return a * b; }

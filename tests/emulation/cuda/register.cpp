@@ -1,6 +1,8 @@
 // The operators of csrc/binding/cuda as torch.ops.emulated.*, on tensors of the CPU.
 #include <torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h>
 
+#include <cmath>
+
 #include "../../../csrc/binding/cuda/library.h"
 
 namespace loralab {
@@ -17,6 +19,29 @@ void mm_out(const Tensor& y, const Tensor& x, const Tensor& matrix) {
 
 void addmm_out(const Tensor& y, const Tensor& added, const Tensor& x, const Tensor& matrix) {
     STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_cpu_addmm_out(y.get(), added.get(), x.get(), matrix.get(), 1.0, 1.0));
+}
+
+namespace {
+
+float fp8(uint8_t bits) {
+    const int exponent = bits >> 3 & 15, steps = bits & 7;
+    const float size = exponent ? std::ldexp(8.0f + steps, exponent - 10) : std::ldexp(float(steps), -9);
+    return bits & 0x80 ? -size : size;
+}
+
+}  // namespace
+
+void scaled_mm_out(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& x_scales, const Tensor& w_scales) {
+    const auto *left = static_cast<const uint8_t*>(x.const_data_ptr()), *right = static_cast<const uint8_t*>(w.const_data_ptr());
+    const auto *of_x = static_cast<const float*>(x_scales.const_data_ptr()), *of_w = static_cast<const float*>(w_scales.const_data_ptr());
+    auto* out = static_cast<bf16*>(y.mutable_data_ptr());
+    const int64_t inner = x.size(1), columns = w.size(0);
+    for (int64_t i = 0; i < x.size(0); i++)
+        for (int64_t j = 0; j < columns; j++) {
+            float sum = 0;
+            for (int64_t k = 0; k < inner; k++) sum += fp8(left[i * inner + k]) * fp8(right[j * inner + k]);
+            out[i * y.stride(0) + j] = to_bf16(sum * of_x[i] * of_w[j]);
+        }
 }
 
 }  // namespace loralab
