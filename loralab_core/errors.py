@@ -1,4 +1,7 @@
-"""The two errors users see. Each carries one sentence: what happened, to which file, and what to do."""
+"""The errors users see. Each carries one sentence: what happened, to which file, and what to do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class LoraLabError(Exception):
@@ -13,6 +16,14 @@ class BadInput(LoraLabError):
 
     exit_code = 2
     kind = "bad_input"
+
+
+class OutOfMemory(LoraLabError):
+    """Memory could not be had. `remedies`: settings that would help, by their names, the best first."""
+
+    def __init__(self, sentence: str, remedies: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(sentence)
+        self.remedies = tuple(dict(remedy) for remedy in remedies)
 
 
 def first_line(error: Exception) -> str:

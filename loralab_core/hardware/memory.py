@@ -1,6 +1,8 @@
 """How much memory and processor this process may use: the machine's, or its container's where that is less."""
 
+import ctypes
 import re
+import sys
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,35 @@ def find_memory() -> Memory:
     if limit is None or limit >= host.total:
         return Memory(host.total, host.available)
     return Memory(limit, max(0, min(host.available, limit - used)), limited=True)
+
+
+def own_limit() -> tuple[int, int] | None:
+    """(bytes this process may map under its own limit, `ulimit -v`; what is left of them); None without a limit.
+
+    What was freed in the C library's heap counts as left: it cannot be unmapped, but the next allocation takes it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    import psutil
+
+    return limit, max(0, limit - psutil.Process().memory_info().vms + _free_in_heap())
+
+
+def _free_in_heap() -> int:
+    """mallinfo2(3) of glibc: ten numbers, the ninth is `fordblks`. 0 elsewhere."""
+
+    class Numbers(ctypes.Structure):
+        _fields_ = [(f"number{index}", ctypes.c_size_t) for index in range(10)]
+
+    if sys.platform != "linux" or (ask := getattr(ctypes.CDLL(None), "mallinfo2", None)) is None:
+        return 0
+    ask.restype = Numbers
+    return int(ask().number8)
 
 
 def cgroup_memory(root: Path, membership: str) -> tuple[int | None, int]:

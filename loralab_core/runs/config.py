@@ -41,6 +41,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seq_len: Window | None = None  # tokens of a window; None: 512, or the model's context where that is shorter
     batch: Positive = 8  # sequences per optimiser step
     micro_batch: Positive | None = None  # sequences per forward pass; None: as many as keep a pass short
+    shrink_micro_batch: bool | None = None  # when memory runs out; None: where micro_batch is left open too
     packing: bool = True
     overlong: Literal["split", "cut"] = "split"
     prompt_loss: bool = False  # train on prompts of chat data too

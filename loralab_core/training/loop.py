@@ -6,10 +6,13 @@ has no owner any more: who reads it may resume the run at once.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from typing import Any
 
 from loralab_core.architecture.counts import parameter_count
-from loralab_core.errors import BadInput, LoraLabError, explain_os_error
+from loralab_core.device_memory import give_back
+from loralab_core.errors import BadInput, LoraLabError, OutOfMemory, explain_os_error
+from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
 from loralab_core.runs.directory import RunDirectory
@@ -23,6 +26,7 @@ from loralab_core.training.peek import Row, last_batch
 from loralab_core.training.prepare import Prepared, prepare_run
 from loralab_core.training.prompts import Prompts, answer
 from loralab_core.training.report import Clock, explain, final_event, prepared_event, step_event
+from loralab_core.training.shortage import Retry, explained
 from loralab_core.training.start import (
     as_started_from,
     check_change,
@@ -53,6 +57,7 @@ class Training:
         self.stopping, self.why = False, ""
         self.trainer: Trainer | None = None
         self.clock: Clock | None = None
+        self.make_room: Callable[[], bool] = lambda: False  # of who drives this, asked when memory runs out
         self.unusable = 0
         self.told = False  # of the trouble that the event log has
         try:
@@ -97,9 +102,8 @@ class Training:
         except Cancelled:
             last = self._final("stopped", self.why or "stopped before the first step")
         except Exception as error:
-            failure = error
-            kind = error.kind if isinstance(error, LoraLabError) else "failed"
-            last = self._final("failed", explain(error, self.run), kind=kind)
+            failure = explained(error, self.trainer, self.lm)
+            last = self._failed(failure)
         finally:
             self.log.close()
             release(self.run)
@@ -136,10 +140,10 @@ class Training:
         return self._final(ended, self.why if ended == "stopped" else "")
 
     def _steps(self, trainer: Trainer, prepared: Prepared) -> Events:
-        config, clock = prepared.config, Clock(trainer)
+        config, clock, retry = prepared.config, Clock(trainer), self._retry(trainer)
         self.clock = clock
         while trainer.step < trainer.steps and not self.stopping:
-            result = yield from self._one_step(trainer)
+            result = yield from retry.until_it_fits(lambda: self._one_step(trainer))
             if result is None:
                 break  # asked to stop in the middle: this step's micro-batches have changed nothing yet
             clock.tick()
@@ -180,17 +184,31 @@ class Training:
             yield self._warning(self.log.trouble)
         self.told = bool(self.log.trouble)
 
+    def _retry(self, trainer: Trainer) -> Retry:
+        return Retry(trainer, self.log, self.make_room)
+
     def _evaluate(self, trainer: Trainer, prepared: Prepared) -> Events:
-        for event in validate(self.lm, trainer, prepared, lambda: self.stopping):
-            yield event if event is TICK else self.log.append(event)
+        def measure() -> Events:
+            yield from self._written(validate(self.lm, trainer, prepared, lambda: self.stopping))
+
+        yield from self._retry(trainer).until_it_fits(measure)
 
     def _sample(self, trainer: Trainer, prompts: Prompts) -> Events:
         """Every prompt answered once at this step, by the adapter as it is now."""
         began = time.perf_counter()
-        for event in answer(self.lm, trainer.adapter, prompts, trainer.step, lambda: self.stopping):
-            yield event if event is TICK else self.log.append(event)
+        try:
+            yield from self._written(answer(self.lm, trainer.adapter, prompts, trainer.step, lambda: self.stopping))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            give_back(self.lm.device, error)
+            yield self._warning(f"step {trainer.step}: out of memory for the watched prompts; training goes on")
         if self.clock:
             self.clock.leave_out(began)
+
+    def _written(self, events: Events) -> Events:
+        for event in events:
+            yield event if event is TICK else self.log.append(event)
 
     def _save(self, trainer: Trainer) -> Events:
         """A checkpoint. A disk that refuses costs a warning, not the run; older checkpoints stay as they are."""
@@ -213,5 +231,11 @@ class Training:
     def _warning(self, sentence: str) -> Event:
         return self.log.append({"event": "warning", "sentence": sentence})
 
-    def _final(self, ending: str, why: str, **more: str) -> Event:
+    def _failed(self, error: Exception) -> Event:
+        more: Event = {"kind": error.kind if isinstance(error, LoraLabError) else "failed"}
+        if isinstance(error, OutOfMemory):
+            more["remedies"] = error.remedies
+        return self._final("failed", explain(error, self.run), **more)
+
+    def _final(self, ending: str, why: str, **more: Any) -> Event:
         return self.log.append({**final_event(ending, self.run, self.trainer, self.lm.device, why), **more})

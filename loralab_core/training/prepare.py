@@ -59,9 +59,15 @@ def prepare_run(
         base=lm.base,
         device=str(lm.device),
         micro_batch=config.micro_batch or _micro_batch(config, lm, seq_len),
+        shrink_micro_batch=_may_shrink(config),
         steps=config.steps or max(1, math.ceil((config.epochs or 1.0) * len(training) / config.batch)),
     )
     return Prepared(decided, corpus, training, validation if len(validation) else None, prompts)
+
+
+def _may_shrink(config: TrainConfig) -> bool:
+    """Who names a micro-batch wants that one; who leaves it open leaves it open when memory runs out too."""
+    return config.micro_batch is None if config.shrink_micro_batch is None else config.shrink_micro_batch
 
 
 def _micro_batch(config: TrainConfig, lm: LoadedModel, seq_len: int) -> int:

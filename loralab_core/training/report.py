@@ -70,7 +70,7 @@ def prepared_event(trainer: Trainer, prepared: Prepared) -> Event:
         "step": trainer.step,
         "steps": trainer.steps,
         "batch": prepared.config.batch,
-        "micro_batch": prepared.config.micro_batch,
+        "micro_batch": trainer.micro_batch,
         "seq_len": prepared.config.seq_len,
         "base": prepared.config.base,
         "trainable_params": trainer.parameter_count,
@@ -125,8 +125,6 @@ def explain(error: Exception, run: RunDirectory) -> str:
     """One sentence for the user; what nobody foresaw goes to the run's log.txt in full."""
     if isinstance(error, LoraLabError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
-        return "out of memory; try a smaller --micro-batch, a shorter --seq-len, or --set checkpoint_activations=true"
     sentence = f"an unexpected error, {type(error).__name__}: {error}"
     try:
         with run.log_path.open("a", encoding="utf-8") as file:

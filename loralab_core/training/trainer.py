@@ -35,9 +35,10 @@ class Trainer:
     def __init__(self, lm: LoadedModel, config: TrainConfig, windows: Windows, steps: int, adapter: Adapter | None):
         """`adapter` None trains all weights of the model (config.mode "full")."""
         self.lm, self.config, self.windows, self.adapter = lm, config, windows, adapter
-        self.course = Course(steps, config.lr)
+        self.course = Course(steps, config.lr, config.micro_batch or config.batch)
         self.step = self.tokens = 0
         self.seconds = 0.0
+        self.is_updating = False  # weights are being changed, so the step cannot be taken again
         self.named = dict(self._trainable())
         for tensor in self.named.values():
             tensor.requires_grad_(True)
@@ -57,14 +58,22 @@ class Trainer:
         return self.course.steps
 
     @property
+    def micro_batch(self) -> int:
+        """Windows of a pass in the step to come."""
+        return min(self.config.batch, self.course.micro_batch_at(self.step + 1))
+
+    @property
     def parameter_count(self) -> int:
         return sum(tensor.numel() for tensor in self.named.values())
 
     def run_step(self) -> Iterator[None | StepResult]:
-        """One optimiser step: yields None between micro-batches, at last the result. Close it to abandon the step."""
-        config, number = self.config, self.step + 1
+        """One optimiser step: yields None between micro-batches, at last the result.
+
+        Close it to abandon the step. Until `is_updating` it has changed nothing, so after an error it can be taken
+        again: in other micro-batches too, since a sum does not depend on where it is cut.
+        """
+        config, number, micro = self.config, self.step + 1, self.micro_batch
         chosen = order(len(self.windows), number, config.batch, config.seed)
-        micro = config.micro_batch or config.batch
         batches = [self.windows.batch(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
         scale = 1.0 / max(1, sum(batch.trained for batch in batches))
         self.optimizer.zero_grad()
@@ -93,8 +102,9 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
         finite = np.isfinite(norm)
         if finite:
-            self.optimizer.lr = lr
+            self.optimizer.lr, self.is_updating = lr, True
             self.optimizer.step()
+            self.is_updating = False
         self.optimizer.zero_grad()
         return norm, not finite
 

@@ -17,8 +17,8 @@ def validate(
     """Mean loss over the held-out windows, the same ones each time: TICKs, then one `eval` event."""
     if prepared.validation is None:
         return
-    total, count, micro = 0.0, 0, prepared.config.micro_batch or 1
-    pieces = evaluate_windows(lm.model, prepared.validation, prepared.validation_indices, micro)
+    total, count = 0.0, 0
+    pieces = evaluate_windows(lm.model, prepared.validation, prepared.validation_indices, trainer.micro_batch)
     while not stopping():
         with lm.using(trainer.adapter, trainer.config.compute):
             piece = next(pieces, None)
