@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from loralab_core.errors import BadInput, LoraLabError
+from loralab_core.errors import BadInput, LoraLabError, first_line
+from loralab_core.hardware.exhaustion import is_out_of_memory
 
 COMMANDS = (
     "train",
@@ -32,6 +33,7 @@ COMMANDS = (
     "doctor",
 )
 INTERRUPTED = 130
+LEANER = "give a leaner --base, less at a time (--batch-size, --seq-len, --max-new-tokens), or another --device"
 
 Subparsers = argparse._SubParsersAction  # argparse has no public name for it
 
@@ -70,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LoraLabError as error:
         print(_one_line(str(error)), file=sys.stderr)
         return error.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(_one_line(f"out of memory: {first_line(error)}; {LEANER}"), file=sys.stderr)
+        return LoraLabError.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does

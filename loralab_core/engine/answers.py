@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+import torch
+
+from loralab_core.device_memory import device_memory, give_back, in_words
 from loralab_core.engine.base_model import NotRead
 from loralab_core.engine.chat_log import keep_exchange
 from loralab_core.engine.refusal import refusal
 from loralab_core.engine.run_host import RunHost
 from loralab_core.engine.server import Connection, Server
-from loralab_core.errors import BadInput
+from loralab_core.engine.speakers import Speakers
+from loralab_core.errors import OutOfMemory
+from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.inference.generate import Answer, as_read, prompt_ids
-from loralab_core.lora.adapter import Adapter
+from loralab_core.inference.room import fitting_tokens
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.lora.peft_files import load_adapter
-from loralab_core.lora.peft_settings import CONFIG
-from loralab_core.paths import expand_user
 from loralab_core.runs.config import check_compute
-from loralab_core.runs.directory import RunDirectory, open_run
-from loralab_core.runs.result import newest_result
-from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece
-
-RESIDENT = 8  # adapters kept in memory for questions to come
+from loralab_core.runs.directory import RunDirectory
+from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece, Sampling
 
 
 @dataclass(eq=False)
@@ -45,11 +45,10 @@ class Answers:
         runs: RunHost,
         hold: Callable[[Path], None] | None = None,
     ):
-        """`model` and `hold` may raise NotRead. `hold` is given where all weights are trained: it puts those of a
-        model directory into the model."""
-        self.server, self.model, self.runs, self.hold = server, model, runs, hold
+        """`model` and `hold` may raise NotRead; `hold` as Speakers take it."""
+        self.server, self.model, self.runs = server, model, runs
+        self.speakers = Speakers(runs, hold)
         self._queue: deque[Question] = deque()
-        self._resident: dict[tuple[str, int], Adapter] = {}  # by directory and its time of writing
 
     @property
     def waiting(self) -> bool:
@@ -97,27 +96,52 @@ class Answers:
             except NotRead:
                 return
             except Exception as error:
-                if question in self._queue:  # it is not where its end could not be told
-                    self._queue.remove(question)
-                self.server.send(question.client, refusal(question.request.id, error))
+                self._fail(question, error)
                 return
             if time.perf_counter() >= deadline or not self.server.inbox.empty():
                 return
 
+    def _fail(self, question: Question, error: Exception) -> None:
+        if question in self._queue:  # it is not where its end could not be told
+            self._queue.remove(question)
+        if question.answer is not None and is_out_of_memory(error):
+            device = question.answer.lm.device
+            question.answer, question.pieces = None, iter(())
+            give_back(device, error)
+            error = _too_long(device)
+        self.server.send(question.client, refusal(question.request.id, error))
+
+    def give_way(self) -> bool:
+        """Training needs the memory: the answer under way ends with a sentence; whether anything was given back."""
+        forgotten, speaking = self.speakers.forget(), self.speaking
+        if speaking:
+            sentence = "the training beside it needed the memory of this answer; ask again, or pause the run first"
+            self._fail(self._queue[0], OutOfMemory(f"out of memory: {sentence}"))
+        return forgotten or speaking
+
     def _begin(self, question: Question) -> None:
         request, lm = question.request, self.model()
-        adapter, question.step = self._speaker(request, lm)
+        adapter, question.step = self.speakers.of(request, lm)
         goes_on = request.continue_final_message
         ids = prompt_ids(lm, messages=request.messages, prompt=request.prompt, continue_final_message=goes_on)
         begun = _begun(request, lm, ids)
         continues = goes_on or request.messages is None
         check_compute(request.compute, lm.base)
-        question.answer = Answer(
-            lm, ids, request.sampling, adapter, continues=continues, begun=begun, compute=request.compute
-        )
+        sampling = self._within_room(request.sampling, lm, len(ids))
+        question.answer = Answer(lm, ids, sampling, adapter, continues=continues, begun=begun, compute=request.compute)
         question.pieces = question.answer.pieces()
         started = GenerationStarted(id=request.id, step=question.step, prompt_tokens=len(ids), begun=begun)
         self.server.send(question.client, started)
+
+    def _within_room(self, sampling: Sampling, lm: LoadedModel, prompt: int) -> Sampling:
+        """No longer an answer than there is memory for beside a training step. Raises OutOfMemory where there is none.
+
+        It ends as one that was cut by its length, which can be gone on with.
+        """
+        tokens = fitting_tokens(lm.model, prompt, self.runs.reserve)
+        if tokens < 1:
+            raise _too_long(lm.device, self.runs.reserve)
+        return msgspec.structs.replace(sampling, max_new_tokens=min(tokens, sampling.max_new_tokens))
 
     def _one_token(self, question: Question) -> bool:
         """False when the answer has ended."""
@@ -147,59 +171,20 @@ class Answers:
         self._keep(question, reply)
         self.server.send(question.client, reply)
 
-    # ---- who speaks
-
-    def _speaker(self, request: Generate, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
-        """The adapter to answer with, and the step it is pinned to while it is being trained. Raises BadInput."""
-        if self.hold and request.speaker != "lora":
-            raise BadInput(
-                "all weights were trained, so there is no base beside them here, nor adapters of it; "
-                f"`loralab chat --model {lm.directory}` opens it"
-            )
-        if request.speaker == "base":
-            return None, None
-        if request.speaker != "lora":
-            return self._resident_adapter(Path(request.speaker), lm), None
-        training = self.runs.training
-        run = open_run(Path(request.run)) if request.run else training.run if training else None
-        if run is None:
-            raise BadInput("there is no run whose adapter could answer; train one or name an adapter directory")
-        if training and training.run == run and training.trainer:
-            adapter = training.trainer.adapter
-            return (adapter.snapshot() if adapter else None), training.step
-        return self._finished_run(run, lm)
-
-    def _finished_run(self, run: RunDirectory, lm: LoadedModel) -> tuple[Adapter | None, int | None]:
-        result = newest_result(run)
-        if result.kind == "adapter":
-            return self._resident_adapter(result.place, lm), result.step
-        if self.hold is None:
-            raise BadInput(f"{run.path} trained all weights; `loralab chat --run {run.path}` opens them in an engine")
-        if self.runs.training:  # their place is taken
-            raise BadInput("this run is about to go on; ask again after its first step")
-        self.hold(result.place)
-        return None, result.step
-
-    def _resident_adapter(self, directory: Path, lm: LoadedModel) -> Adapter:
-        """Read once and kept; read again when the directory was written anew."""
-        place = expand_user(directory).resolve()
-        written = (place / CONFIG).stat().st_mtime_ns if (place / CONFIG).is_file() else 0
-        key = (str(place), written)
-        adapter = self._resident.pop(key, None) or load_adapter(lm.model, place)
-        self._resident[key] = adapter  # at the end: the one that was asked last
-        for old in list(self._resident)[:-RESIDENT]:
-            del self._resident[old]
-        return adapter
-
-    def forget_adapters(self) -> None:
-        self._resident.clear()
-
     def _keep(self, question: Question, reply: Generated) -> None:
         """With the run that was named, or the one being trained."""
         request, training = question.request, self.runs.training
         run = RunDirectory(Path(request.run)) if request.run else training.run if training else None
         if run is not None and question.answer is not None and run.path.is_dir():
             keep_exchange(run, request, reply, question.answer.begun)
+
+
+def _too_long(device: torch.device, reserve: int = 0) -> OutOfMemory:
+    beside = f", of which training keeps {in_words(reserve)}" if reserve else ""
+    return OutOfMemory(
+        f"out of memory for this answer: {in_words(device_memory(device).free)} are free on {device}{beside}; "
+        "begin a new conversation, or ask for a shorter answer"
+    )
 
 
 def _begun(request: Generate, lm: LoadedModel, ids: list[int]) -> str:

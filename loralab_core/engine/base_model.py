@@ -101,7 +101,7 @@ class BaseModel:
         assert self.lm is not None
         return self.lm
 
-    def get_for_run(self, forget: Callable[[], None]) -> LoadedModel:
+    def get_for_run(self, forget: Callable[[], object]) -> LoadedModel:
         """As `get`, but read again where its files have changed since, or where a run or `hold` may have changed it.
 
         `forget` is called when the old one goes.

@@ -48,6 +48,7 @@ class Engine:
         self.base = BaseModel(Path(model), base, device, full, server.broadcast)
         self.runs = RunHost(server, self._model_for_run, full)
         self.answers = Answers(server, self.base.get, self.runs, self.base.hold if full else None)
+        self.runs.make_room = self.answers.give_way
         self.loads: list[tuple[Connection, int]] = []  # who asked for the model to be read, and waits for it
         self.leaving = ""  # why, once the engine was told to
         self.idle_s = float(os.environ.get("LORALAB_ENGINE_IDLE_S", IDLE_S))
@@ -74,7 +75,7 @@ class Engine:
             self.server.send(client, Done(id=number))
 
     def _model_for_run(self) -> LoadedModel:
-        return self.base.get_for_run(self.answers.forget_adapters)
+        return self.base.get_for_run(self.answers.speakers.forget)
 
     @property
     def _is_waited_for(self) -> bool:

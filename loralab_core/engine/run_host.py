@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from loralab_core.device_memory import give_back
 from loralab_core.engine.base_model import NotRead
 from loralab_core.engine.server import Connection, Server
 from loralab_core.errors import BadInput, LoraLabError
@@ -15,7 +16,7 @@ from loralab_core.runs.directory import RunDirectory, create_run, open_run
 from loralab_core.runs.events import FINAL, Event, EventLog, read
 from loralab_core.runs.owner import claim, release
 from loralab_core.training.loop import Training
-from loralab_core.training.report import so_far
+from loralab_core.training.report import failure_facts, so_far
 from loralab_core.training.start import check_resumable
 from loralab_core.training.tick import TICK
 from loralab_core.wire.messages import Attach, Batch, Change, Done, Pause, Peek, Resume, RunEvent, Started, Stop, Train
@@ -33,6 +34,7 @@ class RunHost:
         self.training: Training | None = None
         self.paused = False
         self.last_turn_s = 0.0
+        self.make_room: Callable[[], bool] = lambda: False  # what else is in this process gives way to training
         self.waiting: tuple[RunDirectory, int | None] | None = None  # accepted, its model not read yet
         self._events: Iterator[Event] = iter(())
         self._followers: dict[str, set[Connection]] = {}
@@ -50,6 +52,11 @@ class RunHost:
     @property
     def is_moving(self) -> bool:
         return self.waiting is not None or (self.training is not None and not self.paused)
+
+    @property
+    def reserve(self) -> int:
+        """Bytes of what is free that the run will need."""
+        return self.training.reserve if self.training else 0
 
     # ---- requests
 
@@ -182,6 +189,7 @@ class RunHost:
         try:
             lm = self.model()
             self.training = Training(run, lm, steps)
+            self.training.make_room = self.make_room
             self._events = self.training.events()
             if self.paused:  # it was asked for before there was anything to hold
                 self._publish(self.training.note("paused"))
@@ -191,14 +199,13 @@ class RunHost:
         except Exception as error:
             if not isinstance(error, LoraLabError):
                 traceback.print_exc()
-            kind = error.kind if isinstance(error, LoraLabError) else "failed"
-            self._close_unstarted(run, "failed", str(error), kind)
+            self._close_unstarted(run, "failed", str(error), failure_facts(error))
 
-    def _close_unstarted(self, run: RunDirectory, kind: str, why: str, error_kind: str = "") -> None:
+    def _close_unstarted(self, run: RunDirectory, kind: str, why: str, more: Event | None = None) -> None:
         """The last event of a run whose model could not even be read."""
         adapter = str(run.adapter) if run.adapter.is_dir() else None
         event: Event = {"event": kind, "run": str(run.path), "adapter": adapter, **so_far(run)}
-        event |= {"peak_memory_bytes": 0, "why": why} | ({"kind": error_kind} if error_kind else {})
+        event |= {"peak_memory_bytes": 0, "why": why} | (more or {})
         try:
             log = EventLog(run.events_path)
             event = log.append(event)
@@ -211,7 +218,10 @@ class RunHost:
         self._tell_stopped()
 
     def _end(self) -> None:
+        device = self.training.lm.device if self.training else None
         self.training, self.paused, self._events, self.last_turn_s = None, False, iter(()), 0.0
+        if device is not None:
+            give_back(device)  # a run that failed is held in a circle, by its error
 
     def _tell_stopped(self) -> None:
         for client, number in self._to_tell:

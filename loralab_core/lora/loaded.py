@@ -10,13 +10,17 @@ import torch
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config, read_config, stored_base
 from loralab_core.catalog.hub import resolve_model
-from loralab_core.errors import BadInput
+from loralab_core.device_memory import device_memory, give_back, in_words
+from loralab_core.errors import BadInput, OutOfMemory
 from loralab_core.hardware.devices import resolve_base, resolve_device
+from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.lora.adapter import Adapter, use_adapter
 from loralab_core.lora.peft_files import load_adapter
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import Progress, load_decoder
 from loralab_core.ops import Compute
+from loralab_core.planning.footprint import figures_of, weight_bytes
+from loralab_core.planning.remedies import bases_that_fit
 from loralab_core.runs.config import check_compute
 from loralab_core.text.tokenizer import Tokenizer
 from loralab_core.text.tokenizer_files import has_tokenizer
@@ -112,5 +116,23 @@ def load(
     precision = resolve_base(base, str(where), parameter_count(config), stored_base(directory))
     check_compute(compute, precision)
     tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
-    decoder = load_decoder(directory, precision, where, progress)
+    decoder = _read(directory, precision, where, progress)
     return LoadedModel(decoder, tokenizer, directory, precision, where, compute=compute)
+
+
+def _read(directory: Path, base: str, device: torch.device, progress: Progress | None) -> Decoder:
+    """Raises OutOfMemory with the bases that would fit."""
+    try:
+        return load_decoder(directory, base, device, progress)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        give_back(device, error)
+    free, figures = device_memory(device).free, figures_of(read_config(directory))
+    lighter = bases_that_fit(figures, base, free)
+    advice = f"{' or '.join(f'--base {one}' for one in lighter)} would fit" if lighter else "choose a smaller model"
+    raise OutOfMemory(
+        f"out of memory while reading {directory.name}: in {base} it takes {in_words(weight_bytes(figures, base))}, "
+        f"and {in_words(free)} are free on {device}; {advice}, or close other programs",
+        [{"base": one} for one in lighter],
+    )

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from loralab_core.architecture.config import DecoderConfig
+from loralab_core.catalog.models import Figures
+from loralab_core.planning.footprint import weight_bytes
 from loralab_core.planning.training_step import StepSettings, resident_bytes, step_bytes
 
-SURE = 0.85  # of what is free: allocators lose some to gaps, and the forecast is one
+SURE = 0.8  # of what is free: allocators lose some to gaps, and the forecast is one
 SHORTEST = 64  # tokens of a window; below it there is nothing left to learn from
 AT_MOST = 3
 LEANER = ("int8", "nf4")  # bases, the more exact one first
@@ -43,6 +45,13 @@ def shortage(config: DecoderConfig, settings: StepSettings, free: int) -> Shorta
     together = filter(fits, _together(settings))
     enough = alone[:AT_MOST] or list(islice(together, 1))
     return Shortage(int(raised * forecast), free, tuple(enough))
+
+
+def bases_that_fit(figures: Figures, base: str, free: int) -> tuple[str, ...]:
+    """Leaner ones than `base` in which the weights find their place in `free` bytes, the more exact one first."""
+    now = weight_bytes(figures, base)
+    sizes = {other: weight_bytes(figures, other) for other in ("bf16", *LEANER)}
+    return tuple(other for other, size in sizes.items() if size < now and size <= SURE * free)
 
 
 def _ways(settings: StepSettings) -> Iterator[list[Remedy]]:

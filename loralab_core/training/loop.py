@@ -11,7 +11,7 @@ from typing import Any
 
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.device_memory import give_back
-from loralab_core.errors import BadInput, LoraLabError, OutOfMemory, explain_os_error
+from loralab_core.errors import BadInput, LoraLabError, explain_os_error
 from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.runs.checkpoints import checkpoint_path, retire_checkpoints
@@ -25,8 +25,8 @@ from loralab_core.training.memory import reset_peak
 from loralab_core.training.peek import Row, last_batch
 from loralab_core.training.prepare import Prepared, prepare_run
 from loralab_core.training.prompts import Prompts, answer
-from loralab_core.training.report import Clock, explain, final_event, prepared_event, step_event
-from loralab_core.training.shortage import Retry, explained
+from loralab_core.training.report import Clock, explain, failure_facts, final_event, prepared_event, step_event
+from loralab_core.training.shortage import Retry, explained, step_reserve
 from loralab_core.training.start import (
     as_started_from,
     check_change,
@@ -70,6 +70,11 @@ class Training:
     def step(self) -> int:
         return self.trainer.step if self.trainer else 0
 
+    @property
+    def reserve(self) -> int:
+        """Bytes of what is free that the next step will need: as much as the highest so far, by forecast before it."""
+        return step_reserve(self.trainer) if self.trainer else 0
+
     def stop(self, why: str = "") -> None:
         self.stopping, self.why = True, why
 
@@ -103,7 +108,7 @@ class Training:
             last = self._final("stopped", self.why or "stopped before the first step")
         except Exception as error:
             failure = explained(error, self.trainer, self.lm)
-            last = self._failed(failure)
+            last = self._final("failed", explain(failure, self.run), **failure_facts(failure))
         finally:
             self.log.close()
             release(self.run)
@@ -230,12 +235,6 @@ class Training:
 
     def _warning(self, sentence: str) -> Event:
         return self.log.append({"event": "warning", "sentence": sentence})
-
-    def _failed(self, error: Exception) -> Event:
-        more: Event = {"kind": error.kind if isinstance(error, LoraLabError) else "failed"}
-        if isinstance(error, OutOfMemory):
-            more["remedies"] = error.remedies
-        return self._final("failed", explain(error, self.run), **more)
 
     def _final(self, ending: str, why: str, **more: Any) -> Event:
         return self.log.append({**final_event(ending, self.run, self.trainer, self.lm.device, why), **more})

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from loralab_core.errors import LoraLabError
+from loralab_core.errors import LoraLabError, OutOfMemory
 from loralab_core.runs.checkpoints import latest_checkpoint
 from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory
@@ -119,6 +119,13 @@ def so_far(run: RunDirectory) -> dict[str, Any]:
             state = json.loads((checkpoint.path / STATE).read_text(encoding="utf-8"))
     steps = checkpoint.step if checkpoint else 0
     return {"steps": steps, "tokens": state.get("tokens", 0), "seconds": state.get("seconds", 0.0)}
+
+
+def failure_facts(error: Exception) -> dict[str, Any]:
+    """What programs want to know of an error beside its sentence: `kind`, and settings that would help."""
+    if isinstance(error, OutOfMemory):
+        return {"kind": error.kind, "remedies": error.remedies}
+    return {"kind": error.kind if isinstance(error, LoraLabError) else "failed"}
 
 
 def explain(error: Exception, run: RunDirectory) -> str:

@@ -14,8 +14,9 @@ from loralab_core.errors import OutOfMemory
 from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.planning.remedies import Remedy, Shortage, shortage
-from loralab_core.planning.training_step import StepSettings, optimizer_bytes
+from loralab_core.planning.training_step import StepSettings, optimizer_bytes, step_bytes
 from loralab_core.runs.events import Event, EventLog
+from loralab_core.training.memory import current_bytes, peak_bytes
 from loralab_core.training.trainer import Trainer
 
 Result = TypeVar("Result")
@@ -92,6 +93,15 @@ def _shortage(trainer: Trainer) -> Shortage:
     if not trainer.optimizer.state:
         free -= optimizer_bytes(config, settings)  # still to be made
     return shortage(config, settings, max(0, free))
+
+
+def step_reserve(trainer: Trainer) -> int:
+    """Bytes that a step takes on top of what is held now: by forecast, and once there was one as it was."""
+    device = trainer.lm.device
+    if trainer.optimizer.state:
+        return max(0, peak_bytes(device) - current_bytes(device))
+    config, settings = trainer.lm.model.config, step_settings(trainer)
+    return step_bytes(config, settings) + optimizer_bytes(config, settings)
 
 
 def step_settings(trainer: Trainer) -> StepSettings:
