@@ -11,7 +11,7 @@ from loralab_core.catalog.models import Figures
 from loralab_core.planning.footprint import weight_bytes
 from loralab_core.planning.training_step import StepSettings, resident_bytes, step_bytes
 
-SURE = 0.8  # of what is free: allocators lose some to gaps, and the forecast is one
+SURE = 0.75  # of what is free: allocators lose some to gaps, and the forecast is one
 SHORTEST = 64  # tokens of a window; below it there is nothing left to learn from
 AT_MOST = 3
 LEANER = ("int8", "nf4")  # bases, the more exact one first
