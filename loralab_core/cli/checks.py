@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from loralab_core.cli.terminal import say
 from loralab_core.errors import BadInput
 from loralab_core.runs.config import TrainConfig, check_base
 from loralab_core.runs.directory import check_free
@@ -29,13 +30,28 @@ def check_corpus(corpus: str) -> None:
         raise BadInput(f"{corpus} is empty; give a corpus with text in it")
 
 
+def place_of(asked: str, model_dir: Path) -> str:
+    """The device as asked; of several `auto` takes the one that holds the model already, and says which and why."""
+    from loralab_core.hardware.devices import auto_device, resolve_device
+    from loralab_core.wire.registry import held_on
+
+    if asked != "auto":
+        return resolve_device(asked)
+    if held := held_on(str(model_dir)):
+        return resolve_device(held)
+    choice = auto_device()
+    if choice.is_worth_a_word:
+        say("; ".join((f"device {choice.device}: {choice.why}", *choice.unusable)))
+    return choice.device
+
+
 def resolve_place(config: TrainConfig, model_dir: Path) -> TrainConfig:
     """`config` with its device and number format decided, from config.json alone. BadInput if not possible."""
     from loralab_core.architecture.counts import parameter_count
     from loralab_core.architecture.families import read_config, stored_base
-    from loralab_core.hardware.devices import resolve_base, resolve_device
+    from loralab_core.hardware.devices import resolve_base
 
-    device = resolve_device(config.device)
+    device = place_of(config.device, model_dir)
     stored = None if config.mode == "full" else stored_base(model_dir)
     base = resolve_base(config.base, device, parameter_count(read_config(model_dir)), stored)
     check_base(config, base)

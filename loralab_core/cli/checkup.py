@@ -15,8 +15,10 @@ import msgspec
 
 from loralab_core.cli.terminal import size
 from loralab_core.errors import LoraLabError, explain_os_error
+from loralab_core.hardware.choice import Choice, without_own_kernels
+from loralab_core.hardware.devices import auto_device, visible_gpus
 from loralab_core.hardware.memory import find_memory
-from loralab_core.hardware.probe import find_gpus, find_torch, is_apple_silicon
+from loralab_core.hardware.probe import find_torch
 from loralab_core.paths import home, quantised_dir
 from loralab_core.wire.logout import survey
 from loralab_core.wire.registry import clear_dead_sockets, clear_stale, list_engines
@@ -62,24 +64,29 @@ def check_python() -> Finding:
 
 
 def check_torch() -> list[Finding]:
-    torch, gpus = find_torch(), find_gpus()
+    torch = find_torch()
     if torch is None:
         return [Finding("torch", "bad", "not installed; run `pip install torch` or `make setup`")]
     works = _ask_torch()
     if works is None:
         return [Finding("torch", "bad", f"{torch.version} does not import; `python -c 'import torch'` says why")]
-    if works == "gpu":
-        names = ", ".join(gpu.name for gpu in gpus) or ("Apple silicon" if is_apple_silicon() else "a GPU")
-        return [Finding("torch", "ok", f"{torch.version} computes on {names}")]
-    if gpus and torch.cuda is None:
-        advice = "install a CUDA build of torch (pytorch.org, Get started)"
-        return [
-            Finding("torch", "bad", f"{torch.version} was built without CUDA, but there is {gpus[0].name}; {advice}")
-        ]
-    if gpus:
-        driver = f"driver {gpus[0].driver}" if gpus[0].driver else "the driver"
-        return [Finding("torch", "bad", f"{torch.version} for CUDA {torch.cuda} does not see the GPU; update {driver}")]
-    return [Finding("torch", "ok", f"{torch.version}"), Finding("GPU", "note", "none; training runs on the processor")]
+    built = f"{torch.version}, for CUDA {torch.cuda}" if torch.cuda else torch.version
+    return [Finding("torch", "ok", built), *check_device(auto_device(), works)]
+
+
+def check_device(choice: Choice, works: str) -> list[Finding]:
+    """What `--device auto` takes and what cannot be taken. `works`: what torch itself says it computes on."""
+    nothing_else = choice.device == "cpu"
+    found = [Finding("GPU", "bad" if nothing_else else "note", line) for line in choice.unusable]
+    if choice.device.startswith("cuda"):
+        if works != "gpu":
+            said = f"torch does not see {choice.device}, {choice.why}; restart the computer or reinstall torch, or"
+            return [*found, Finding("device", "bad", f"{said} use --device cpu")]
+        gpu = visible_gpus()[int(choice.device.removeprefix("cuda:"))]
+        found += [Finding("GPU", "note", line) for line in (without_own_kernels(gpu),) if line]
+    state: Literal["ok", "note"] = "note" if nothing_else else "ok"
+    rest = "; training runs on the processor" if nothing_else else ""
+    return [*found, Finding("device", state, f"{choice.device}: {choice.why}{rest}")]
 
 
 def _ask_torch() -> str | None:

@@ -19,18 +19,20 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from loralab_core.hardware.devices import computes_bf16, resolve_device
+    from loralab_core.hardware.devices import auto_device, computes_bf16
     from loralab_core.hardware.probe import survey
 
     found = survey()
-    device = resolve_device("auto")
-    bf16 = computes_bf16(device)
+    choice = auto_device()
+    bf16 = computes_bf16(choice.device)
     if arguments.json:
-        print_json({**msgspec.to_builtins(found), "device": device, "bf16": bf16})
+        print_json({**msgspec.to_builtins(found), **msgspec.to_builtins(choice), "bf16": bf16})
         return 0
     for line in describe(found):
         print(line)
-    print(f"a run uses    {device}, {'bf16 for models worth it' if bf16 else 'fp32'}")
+    for line in choice.unusable:
+        print(f"              {line}")
+    print(f"a run uses    {choice.device} ({choice.why}), {'bf16 for models worth it' if bf16 else 'fp32'}")
     return 0
 
 
@@ -44,10 +46,11 @@ def describe(found: "Hardware") -> list[str]:
     ]
     for gpu in found.gpus:
         major, minor = gpu.capability
-        free = size(gpu.memory - gpu.memory_used)
-        lines.append(
-            f"GPU {gpu.index}         {gpu.name}, {free} free of {size(gpu.memory)}, capability {major}.{minor}"
-        )
+        said = f"{size(gpu.free)} free of {size(gpu.memory)}, capability {major}.{minor}"
+        lines.append(f"GPU {gpu.index}         {gpu.name}, {said}")
+        lines += [
+            f"  instance    {part.name}, {size(part.free)} free of {size(part.memory)}" for part in gpu.parts or ()
+        ]
     if found.apple_silicon:
         lines.append("GPU           Apple silicon (mps), shares the memory")
     elif not found.gpus:

@@ -3,10 +3,13 @@
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loralab_core.errors import BadInput
-from loralab_core.hardware.probe import Gpu, find_cpu, find_gpus, find_torch, is_apple_silicon
+from loralab_core.hardware.choice import Choice, choose, unusable
+from loralab_core.hardware.nvml import Gpu, ask_nvml
+from loralab_core.hardware.probe import find_cpu, find_gpus, find_torch, is_apple_silicon
 
 BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 BF16_CAPABILITY = (8, 0)
@@ -23,38 +26,62 @@ def resolve_device(asked: str = "auto") -> str:
             raise BadInput("--device mps needs a Mac with Apple silicon; use --device cpu or cuda")
         return "mps"
     if asked == "auto":
-        return _best_device()
+        return auto_device().device
     match = re.fullmatch(r"cuda(?::(\d+))?", asked)
     if match is None:
         raise BadInput(f"no device is called {asked!r}; use auto, cpu, cuda, cuda:N or mps")
     index = int(match[1] or 0)
-    _check_cuda(index, visible_gpus())
+    _check_cuda(index)
     return f"cuda:{index}"
 
 
+def auto_device() -> Choice:
+    """What `--device auto` means here."""
+    nvidia = ask_nvml()
+    gpus = select_visible(nvidia.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return choose(gpus, nvidia, find_torch(), is_apple_silicon())
+
+
 def visible_gpus() -> tuple[Gpu, ...]:
-    """The devices as torch will number them: CUDA_VISIBLE_DEVICES selects and orders."""
+    """The devices as torch will number them: CUDA_VISIBLE_DEVICES selects and orders.
+
+    CUDA itself would put the fastest first; `loralab_core.lora.load` has it count as the driver does.
+    """
     return select_visible(find_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def select_visible(gpus: tuple[Gpu, ...], selection: str | None) -> tuple[Gpu, ...]:
-    """Ends at the first entry that names no device, as CUDA does. Parts of one (MIG) are not followed: all stay."""
-    if selection is None or "MIG" in selection:
-        return gpus
-    chosen: list[Gpu] = []
-    for entry in selection.split(","):
-        gpu = _named(gpus, entry.strip())
+    """Ends at the first entry that names no device, as CUDA does.
+
+    Where one in MIG mode is among them, a process sees its first instance and nothing else (NVIDIA, MIG User Guide,
+    "Device Enumeration").
+    """
+    divided = any(gpu.parts for gpu in gpus)
+    if selection is None or ("MIG" in selection and not divided):  # instances that NVML does not list: all stay
+        chosen = gpus
+    else:
+        chosen = tuple(_until_none(_named(gpus, entry.strip()) for entry in selection.split(",")))
+    instances = [part for gpu in chosen for part in (gpu.parts or ((gpu,) if gpu.instances else ()))]
+    return (instances[0],) if instances else chosen
+
+
+def _until_none(found: Iterable[Gpu | None]) -> Iterator[Gpu]:
+    for gpu in found:
         if gpu is None:
-            break
-        chosen.append(gpu)
-    return tuple(chosen)
+            return
+        yield gpu
 
 
 def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
-    """By number, or by the beginning of a UUID where that is one device's alone."""
+    """By number, by the beginning of a UUID where that is one device's alone, or "MIG-GPU-…/1/0" of old drivers."""
     if entry.isdecimal():
         return gpus[int(entry)] if int(entry) < len(gpus) else None
-    alike = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
+    if entry.startswith("MIG"):
+        parts = [(part, gpu.uuid) for gpu in gpus for part in gpu.parts or ()]
+        alike = [part for part, of in parts if entry in (part.uuid, f"MIG-{of}/{part.instances}")]
+        alike = alike or [part for part, _ in parts if part.uuid.startswith(entry)]
+    else:
+        alike = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
     return alike[0] if len(alike) == 1 else None
 
 
@@ -101,21 +128,12 @@ def computes_bf16(device: str) -> bool:
     return index < len(gpus) and gpus[index].capability >= BF16_CAPABILITY
 
 
-def _best_device() -> str:
-    torch = find_torch()
-    if visible_gpus() and torch is not None and torch.cuda is not None:
-        return "cuda:0"
-    return "mps" if is_apple_silicon() else "cpu"
-
-
-def _check_cuda(index: int, gpus: tuple[Gpu, ...]) -> None:
+def _check_cuda(index: int) -> None:
+    nvidia = ask_nvml()
+    gpus = select_visible(nvidia.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     if not gpus:
         raise BadInput("--device cuda: no NVIDIA GPU is visible here (see `loralab doctor`); use --device cpu")
     if index >= len(gpus):
         raise BadInput(f"--device cuda:{index}: this computer shows {len(gpus)} GPU(s), counted from 0")
-    torch = find_torch()
-    if torch is not None and torch.cuda is None:
-        raise BadInput(
-            f"--device cuda: the installed torch {torch.version} was built without CUDA; "
-            "install a CUDA build (see `loralab doctor`) or use --device cpu"
-        )
+    if reason := unusable(gpus[index], nvidia, find_torch()):
+        raise BadInput(f"--device cuda:{index}: {gpus[index].name} cannot be used: {reason}; or use --device cpu")

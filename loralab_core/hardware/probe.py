@@ -4,13 +4,12 @@ import importlib.util
 import os
 import platform
 import re
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from loralab_core.hardware.memory import Memory, cpu_quota, find_memory, read_text
+from loralab_core.hardware.nvml import Gpu, Nvidia, ask_nvml
 
 # Instruction sets that decide which kernel runs, in the names Linux gives them.
 KNOWN_ISA = (
@@ -26,17 +25,6 @@ class Cpu(msgspec.Struct, frozen=True):
     isa: tuple[str, ...]
 
 
-class Gpu(msgspec.Struct, frozen=True):
-    index: int
-    name: str
-    memory: int  # bytes
-    memory_used: int  # bytes, by everyone
-    utilisation: float | None  # percent
-    capability: tuple[int, int]  # compute capability, e.g. (9, 0)
-    driver: str = ""
-    uuid: str = ""  # "GPU-…", by which a selection may name it too
-
-
 class Torch(msgspec.Struct, frozen=True):
     """The installed torch, from its files."""
 
@@ -50,11 +38,13 @@ class Hardware(msgspec.Struct, frozen=True):
     gpus: tuple[Gpu, ...]
     apple_silicon: bool
     torch: Torch | None
+    nvidia: Nvidia
 
 
 def survey() -> Hardware:
     """Everything at once. Takes some milliseconds; a GPU's driver may take longer when nobody else uses it."""
-    return Hardware(find_cpu(), find_memory(), find_gpus(), is_apple_silicon(), find_torch())
+    nvidia = ask_nvml()
+    return Hardware(find_cpu(), find_memory(), nvidia.gpus, is_apple_silicon(), find_torch(), nvidia)
 
 
 def find_cpu() -> Cpu:
@@ -83,35 +73,7 @@ def cpu_isa(cpuinfo: str) -> tuple[str, ...]:
 
 def find_gpus() -> tuple[Gpu, ...]:
     """NVIDIA devices by NVML; empty where there is no driver."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception:  # no package, no library, no driver, no permission: no GPU to us
-        return ()
-    try:
-        return tuple(_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount()))
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        with suppress(Exception):
-            pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    utilisation = None
-    with suppress(nvml.NVMLError):  # not known on MIG devices and some virtual ones
-        utilisation = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    name, driver = _text(nvml.nvmlDeviceGetName(handle)), _text(nvml.nvmlSystemGetDriverVersion())
-    uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-    return Gpu(index, name, int(memory.total), int(memory.used), utilisation, (major, minor), driver, uuid)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    return ask_nvml().gpus
 
 
 def is_apple_silicon() -> bool:

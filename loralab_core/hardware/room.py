@@ -19,6 +19,6 @@ def find_room(asked: str = "auto") -> Room:
     device = resolve_device(asked)
     if device.startswith("cuda"):
         gpu = visible_gpus()[int(device.partition(":")[2] or 0)]
-        return Room(device, gpu.memory - gpu.memory_used, gpu.memory, computes_bf16(device))
+        return Room(device, gpu.free, gpu.memory, computes_bf16(device))
     memory = find_memory()
     return Room(device, memory.available, memory.total, computes_bf16(device), multiplies_quantised(device))

@@ -7,7 +7,7 @@ import msgspec
 
 from loralab_core.hardware.devices import visible_gpus
 from loralab_core.hardware.memory import find_memory
-from loralab_core.hardware.probe import Gpu
+from loralab_core.hardware.nvml import Gpu
 
 
 class Use(msgspec.Struct, frozen=True):

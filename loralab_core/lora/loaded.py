@@ -1,5 +1,6 @@
 """An opened model: the decoder, its tokenizer and the adapters resident on it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,12 +113,24 @@ def load(
     """
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
-    where = torch.device(resolve_device(device))
+    where = _torch_device(device)
     precision = resolve_base(base, str(where), parameter_count(config), stored_base(directory))
     check_compute(compute, precision)
     tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
     decoder = _read(directory, precision, where, progress)
     return LoadedModel(decoder, tokenizer, directory, precision, where, compute=compute)
+
+
+def _torch_device(asked: str) -> torch.device:
+    """Raises BadInput for one that is not here, and for a GPU that torch does not see."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as resolve_device counts; CUDA puts the fastest first
+    device = torch.device(resolve_device(asked))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput(
+            f"--device {device}: the driver lists this GPU, but torch {torch.__version__} does not see it "
+            "(see `loralab doctor`); use --device cpu"
+        )
+    return device
 
 
 def _read(directory: Path, base: str, device: torch.device, progress: Progress | None) -> Decoder:

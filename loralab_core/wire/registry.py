@@ -139,6 +139,12 @@ def find_by_pid(pid: int) -> EngineRecord | None:
     return next((one for one in list_engines() if one.process.pid == pid and one.process.is_here), None)
 
 
+def held_on(model: str) -> str | None:
+    """The GPU on which an engine here holds `model` for everybody: opened again elsewhere it would be there twice."""
+    shared = (one for one in list_engines() if one.process.is_here and one.model == model and not one.mode)
+    return next((one.device for one in shared if one.device.startswith("cuda")), None)
+
+
 def clear_stale(key: str | None = None) -> list[str]:
     """Remove records and sockets of engines that died (of one `key`, or all); one sentence for each removed."""
     said = []

@@ -23,10 +23,12 @@ def open_engine(model: str, base: str, device: str, progress: Progress, run: str
     from loralab_core.catalog.hub import resolve_model
     from loralab_core.hardware.devices import resolve_base, resolve_device
     from loralab_core.wire.launch import ensure_engine
+    from loralab_core.wire.registry import held_on
 
     directory = resolve_model(model, parse_config, progress)
-    place = resolve_device(device)
     mode = RunDirectory(Path(run)).record().engine_mode if run else ""
+    held = held_on(str(directory)) if device == "auto" and not mode else None
+    place = resolve_device(held or device)
     stored = None if mode else stored_base(directory)
     precision = resolve_base(base, place, parameter_count(read_config(directory)), stored)
     return ensure_engine(str(directory), precision, place, mode=mode, on_wait=lambda: progress(0, 0, ""))

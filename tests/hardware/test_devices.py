@@ -4,7 +4,8 @@ import pytest
 
 from loralab_core.errors import BadInput
 from loralab_core.hardware.devices import resolve_base, resolve_device, select_visible, visible_gpus
-from loralab_core.hardware.probe import Gpu, is_apple_silicon
+from loralab_core.hardware.nvml import Gpu
+from loralab_core.hardware.probe import is_apple_silicon
 
 UUIDS = ("GPU-4711aa", "GPU-4711bb", "GPU-08")
 GPUS = tuple(Gpu(index, f"gpu{index}", 1 << 30, 0, None, (9, 0), uuid=UUIDS[index]) for index in range(3))
@@ -53,6 +54,33 @@ def test_an_unknown_device_lists_the_known(asked: str) -> None:
 )
 def test_visible_devices_as_cuda_reads_them(selection: str | None, chosen: list[int]) -> None:
     assert [gpu.index for gpu in select_visible(GPUS, selection)] == chosen
+
+
+def divided(index: int, *names: str) -> Gpu:
+    parts = tuple(
+        Gpu(index, f"MIG {name}", 1 << 30, 0, None, (9, 0), uuid=f"MIG-{name}", instances=f"{number}/0")
+        for number, name in enumerate(names, 1)
+    )
+    return Gpu(index, f"gpu{index}", 0, 0, None, (9, 0), uuid=UUIDS[index], parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        (None, ["MIG-a1"]),
+        ("0,1", ["MIG-a1"]),
+        ("0", ["GPU-4711aa"]),
+        ("MIG-b2,MIG-a1", ["MIG-b2"]),
+        ("MIG-a", []),
+        ("MIG-GPU-4711bb/2/0", ["MIG-b2"]),
+        ("GPU-4711bb", ["MIG-a1"]),
+        ("0,MIG-b2", ["MIG-b2"]),
+        ("MIG-c", []),
+    ],
+)
+def test_of_divided_devices_cuda_sees_one_instance(selection: str | None, chosen: list[str]) -> None:
+    gpus = (GPUS[0], divided(1, "a1", "b2", "a3"))
+    assert [gpu.uuid for gpu in select_visible(gpus, selection)] == chosen
 
 
 def test_small_models_stay_in_float32() -> None:

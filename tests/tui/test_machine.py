@@ -1,7 +1,7 @@
 """The footer's half line about the computer."""
 
 from loralab_core.hardware.devices import select_visible
-from loralab_core.hardware.probe import Gpu
+from loralab_core.hardware.nvml import Gpu
 from loralab_core.hardware.use import Use
 from loralab_tui.states.machine import machine_line
 
