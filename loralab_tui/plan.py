@@ -17,6 +17,7 @@ OF_ONE_RUN = ("model", "corpus", "prompts", "name", "run_dir")  # chosen elsewhe
 RESOLVED = ("base", "device")  # a run's config already holds what "auto" became
 REAL = ("epochs", "lr", "alpha")
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in msgspec.structs.fields(TrainConfig)}
+OPEN = str(None)  # the text of a choice that is left to us
 ADAPTER_ONLY = ("rank", "alpha", "targets")
 
 
@@ -101,7 +102,7 @@ def plan_from(settings: Mapping[str, str], kept: Mapping[str, Any] | None = None
 
     `kept`: settings that came with a preset and have no field.
     """
-    asked = [(name, _read(name, text.strip())) for name, text in settings.items() if text.strip()]
+    asked = [(name, _read(name, text.strip())) for name, text in settings.items() if text.strip() not in ("", OPEN)]
     return Plan().changed(**(kept or {}), **dict(asked))
 
 

@@ -61,6 +61,8 @@ def _add_batch_options(parser: argparse.ArgumentParser) -> None:
     add("--seq-len", type=int, metavar="N", help="tokens in a window")
     add("--batch", type=int, metavar="N", help="windows in an optimiser step")
     add("--micro-batch", type=int, metavar="N", help="windows in one pass through the model")
+    shrink = {"action": argparse.BooleanOptionalAction}
+    add("--shrink-micro-batch", **shrink, help="halve it when memory runs out; done where no --micro-batch is given")
     length = _adder(parser.add_mutually_exclusive_group())
     length("--steps", type=int, metavar="N", help="optimiser steps")
     length("--epochs", type=float, metavar="N", help="passes over the corpus")

@@ -130,7 +130,21 @@ def _torch_device(asked: str) -> torch.device:
             f"--device {device}: the driver lists this GPU, but torch {torch.__version__} does not see it "
             "(see `loralab doctor`); use --device cpu"
         )
+    if device.type == "cuda":
+        _check_chip(device)
     return device
+
+
+def _check_chip(device: torch.device) -> None:
+    """Builds differ in which chips they are for, and only they themselves know. Raises BadInput."""
+    chips = [int(chip.removeprefix("sm_").rstrip("af")) for chip in torch.cuda.get_arch_list() if chip[:3] == "sm_"]
+    major, minor = torch.cuda.get_device_capability(device)
+    if chips and 10 * major + minor < min(chips):
+        raise BadInput(
+            f"--device {device}: {torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and "
+            f"torch {torch.__version__} is built for {min(chips) / 10:.1f} or more; install an older CUDA build, or "
+            "use --device cpu"
+        )
 
 
 def _read(directory: Path, base: str, device: torch.device, progress: Progress | None) -> Decoder:

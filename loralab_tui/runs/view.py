@@ -59,6 +59,7 @@ class RunView:
     share: float | None = None
     why: str = ""
     kind: str = ""  # of a failure, as its event says
+    remedies: tuple[Event, ...] | None = None  # settings that would help, where its event says
     writer: Identity | None = None  # who trains it, where no engine here can be asked about it
     adapter: str | None = None
     checkpoint: int | None = None
@@ -164,13 +165,14 @@ class RunView:
         self.validation = [mark for mark in self.validation if mark[0] <= step]
         self.marks = [mark for mark in self.marks if mark.step <= step] + [Mark(step, "resumed")]
         self.phase = Phase.PREPARING
-        self.why = self.kind = ""
+        self.why, self.kind, self.remedies = "", "", None
         self.total_steps = event.get("steps") or self.total_steps
         self.say(f"▲ resumed from step {step}")
 
     def _on_changed(self, event: Event) -> None:
         step = int(event.get("at_step") or self.step)
         self.total_steps = event.get("steps") or self.total_steps
+        self.config = self.config | {name: event[name] for name in DECIDED if event.get(name)}
         self.marks.append(Mark(step, "changed"))
         changes = ", ".join(f"{key} {event[key]}" for key in event if key not in ("event", "seq", "time", "at_step"))
         self.say(f"△ step {step}: changed {changes}")
@@ -201,4 +203,5 @@ class RunView:
         self.adapter = event.get("adapter") or self.adapter
         self.why = str(event.get("why") or "")
         self.kind = str(event.get("kind") or "")
+        self.remedies = tuple(event["remedies"]) if "remedies" in event else None
         self.numbers = self.numbers | {k: event[k] for k in ("seconds", "tokens") if k in event}

@@ -17,7 +17,7 @@ from loralab_core.planning.presets import Preset, list_presets
 from loralab_core.runs.config import Base, Compute
 from loralab_tui import words
 from loralab_tui.config import keymap
-from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, Plan, plan_from
+from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, OPEN, Plan, plan_from
 from loralab_tui.runs import measured as history
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.studio import Corpus
@@ -38,6 +38,7 @@ ABOUT = {
     "seq_len": "Tokens the model sees at once. Longer windows take more memory.",
     "batch": "Sequences a step learns from.",
     "micro_batch": "Sequences computed at once, a step in several passes: smaller takes less memory.",
+    "shrink_micro_batch": "Halve the micro-batch when memory runs out, and go on: auto does so where none is given.",
     "checkpoint_activations": "Compute activations twice instead of keeping them: less memory, a third more time.",
     "name": "To find the run again.",
 }
@@ -46,6 +47,7 @@ CHOICES: dict[str, tuple[tuple[str, str], ...]] = {
     "base": tuple((name, name) for name in get_args(Base)),
     "compute": tuple((name, name) for name in get_args(Compute)),
     "targets": (("all", "all"), ("attention", "attention"), ("mlp", "mlp")),
+    "shrink_micro_batch": (("auto", OPEN), ("halve it", "True"), ("fail", "False")),
     "checkpoint_activations": (("keep: faster", "False"), ("twice: lean", "True")),
 }
 ROWS = (
@@ -63,6 +65,7 @@ ROWS = (
     ("seq_len", "Window"),
     ("checkpoint_activations", "Activations"),
     ("compute", "Compute"),
+    ("shrink_micro_batch", "Short memory"),
     ("name", "Name"),
 )
 

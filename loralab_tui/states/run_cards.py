@@ -45,7 +45,7 @@ def run_card(run: RunView) -> Card | None:
 
 def run_trouble(run: RunView) -> Trouble:
     kind = "interrupted" if run.phase is Phase.LOST and not run.why else run.kind
-    return trouble(run.why, kind, run.config, again(run))
+    return trouble(run.why, kind, run.config, again(run), run.remedies)
 
 
 def resumes(run: RunView) -> bool:

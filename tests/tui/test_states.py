@@ -264,6 +264,30 @@ def test_remedies_are_only_what_can_still_be_lowered() -> None:
     assert [dict(one.settings) for one in remedies({**lean, "seq_len": 256})] == [{"seq_len": 128}]
 
 
+def test_what_the_engine_reckons_is_offered_as_it_says() -> None:
+    known = [{"micro_batch": 2}, {"base": "nf4", "seq_len": 256}, {"checkpoint_activations": True}]
+    offered = trouble(OUT_OF_MEMORY, config={"micro_batch": 8}, known=known).remedies
+    assert [dict(remedy.settings) for remedy in offered] == known
+    assert offered[0].label == "Smaller micro-batch (2): same result, a little slower"
+    assert offered[1].label == "Base in nf4, shorter windows (256 tokens)"
+    assert "as low as they go" in trouble(OUT_OF_MEMORY, config={"micro_batch": 8}, known=[]).press
+
+
+async def test_remedies_come_with_the_failure(app: StudioApp, engine: FakeEngine) -> None:
+    async with app.run_test(size=(120, 40)) as pilot:
+        await training(app, pilot, engine)
+        engine.event(event="changed", at_step=20, micro_batch=4)
+        engine.event(event="failed", run=engine.run, why=OUT_OF_MEMORY, kind="failed", remedies=[{"seq_len": 96}])
+        engine.run = None
+        await until(pilot, lambda: app.studio.run and app.studio.run.phase is Phase.FAILED)
+        assert app.studio.run and app.studio.run.config["micro_batch"] == 4
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(app.focused, OptionList))
+        await pilot.press("enter")
+        await until(pilot, lambda: engine.run)
+        assert engine.last(wire.Train).config["seq_len"] == 96
+
+
 def test_a_kill_by_the_system_is_counted(tmp_path: Path) -> None:
     first, second = tmp_path / "vmstat", tmp_path / "memory.events"
     first.write_text("pgfault 12\noom_kill 2\n")

@@ -23,6 +23,7 @@ from loralab_core.wire.registry import (
     describe,
     engine_key,
     find_by_pid,
+    held_on,
     hold_lock,
     is_held,
     list_engines,
@@ -158,3 +159,10 @@ def test_sockets_nobody_listens_at_are_swept_whoever_left_them() -> None:
     living.close()
     for path in paths.values():
         path.unlink(missing_ok=True)
+
+
+def test_a_model_that_a_gpu_holds_is_found_there() -> None:
+    assert held_on("/m") is None
+    for key, device, mode in (("a", "cpu", ""), ("b", "cuda:2", "run-4711"), ("c", "cuda:1", "")):
+        register(describe(key, model="/m", base="bf16", device=device, mode=mode))
+    assert held_on("/m") == "cuda:1" and held_on("/other") is None
