@@ -54,6 +54,7 @@ def losses(events: list[Event]) -> list[float]:
     return [event["loss"] for event in events if event["event"] == "step"]
 
 
+@pytest.mark.slow
 def test_smaller_micro_batches_train_what_a_run_that_had_them_trains(fixtures_dir: Path) -> None:
     opened(fixtures_dir)
     with memory_for(ROOM):
@@ -66,6 +67,7 @@ def test_smaller_micro_batches_train_what_a_run_that_had_them_trains(fixtures_di
     assert losses(events) == pytest.approx(losses(plain), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_sentence_names_settings_that_fit_and_the_engine_goes_on(fixtures_dir: Path) -> None:
     opened(fixtures_dir)
     engine = the_engine().process.pid
