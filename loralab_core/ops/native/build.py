@@ -104,20 +104,24 @@ def _build(target: Path, compiler: Toolchain, say: Say) -> None:
     say(f"compiling kernels for {compiler.purpose}, once; about half a minute")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=target.parent, suffix=".tmp") as scratch:
-        made = _link(compiler, _compile(compiler, Path(scratch)), Path(scratch) / target.name)
+        objects, said = _compile(compiler, Path(scratch))
+        made = _link(compiler, objects, Path(scratch) / target.name)
+        target.with_suffix(".txt").write_text(said)
         os.replace(made, target)
     say(f"the kernels are compiled ({time.monotonic() - began:.0f} s)")
 
 
-def _compile(compiler: Toolchain, scratch: Path) -> list[Path]:
-    def one(numbered: tuple[int, Unit]) -> Path:
+def _compile(compiler: Toolchain, scratch: Path) -> tuple[list[Path], str]:
+    """Object files, and what the compilers said: nvcc tells the registers of every kernel."""
+
+    def one(numbered: tuple[int, Unit]) -> tuple[Path, str]:
         number, unit = numbered  # files of different rooms may have the same name
         made = scratch / f"{number}-{unit.file.stem}.o"
-        _run(unit.command(made))
-        return made
+        return made, _run(unit.command(made))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
-        return list(pool.map(one, enumerate(compiler.units())))
+        done = list(pool.map(one, enumerate(compiler.units())))
+    return [made for made, _ in done], "".join(said for _, said in done)
 
 
 def _link(compiler: Toolchain, objects: list[Path], made: Path) -> Path:
@@ -125,7 +129,7 @@ def _link(compiler: Toolchain, objects: list[Path], made: Path) -> Path:
     return made
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -133,6 +137,7 @@ def _run(command: list[str]) -> None:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise LoraLabError(f"{command[0]} failed: {next(iter(errors), f'status {done.returncode}')}")
+    return done.stderr
 
 
 def build_beside(directory: Path = BESIDE, say: Say = say_on_stderr) -> Path:
@@ -141,4 +146,5 @@ def build_beside(directory: Path = BESIDE, say: Say = say_on_stderr) -> Path:
     for old in directory.glob("cpu-*.so"):
         if old != made:
             old.unlink(missing_ok=True)
+            old.with_suffix(".txt").unlink(missing_ok=True)
     return made

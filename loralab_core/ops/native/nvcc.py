@@ -7,11 +7,12 @@ import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from loralab_core.errors import LoraLabError
 from loralab_core.ops.native.sources import Compiler, Unit, source_key, sources
 
-FLAGS = ("-O3", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden")
+FLAGS = ("-O3", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-Xptxas", "-v")
 OLDEST = (7, 5)  # compute capability: tensor cores that multiply fp16 with float32 sums, and integers
 TARGETS = ("75", "80", "89", "90a", "100", "120")  # every kernel compiles for these
 OWN = {"90": "90a"}  # chips with instructions that only their own target has
@@ -63,3 +64,25 @@ class CudaCompiler:
         """CUDA's runtime is linked in: torch's own need not be of the same version."""
         own = ["-shared", "-cudart", "static", "-ccbin", self.host.path]
         return [self.nvcc, *own, *objects, "-o", str(made), *self.host.libraries()]
+
+
+class Kernel(NamedTuple):
+    """What ptxas says of a kernel compiled for a chip."""
+
+    name: str  # as it is linked
+    target: str
+    registers: int  # of a thread
+    spilled: int  # bytes that did not fit in them
+
+
+def resources(library: Path) -> list[Kernel]:
+    """Of all kernels of a library that was compiled here; empty where nothing was written down."""
+    try:
+        said = library.with_suffix(".txt").read_text()
+    except OSError:
+        return []
+    pattern = r"Compiling entry function '(\w+)' for 'sm_(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers"
+    return [
+        Kernel(name, target, int(registers), int(spilled))
+        for name, target, spilled, registers in re.findall(pattern, said, re.DOTALL)
+    ]
