@@ -35,6 +35,8 @@ DEVICE int warp() { return threadIdx.x / 32; }
 DEVICE int64_t block() { return blockIdx.x; }
 DEVICE int64_t block_row() { return blockIdx.y; }
 DEVICE int64_t blocks() { return gridDim.x; }
+// The compiler reads again what it read before, where keeping it would take registers that are not there.
+DEVICE void forget_loads() { asm volatile("" ::: "memory"); }
 DEVICE void wait_for_block() { __syncthreads(); }
 DEVICE void wait_for_warp() { __syncwarp(); }
 

@@ -122,7 +122,7 @@ DEVICE float addend(const Product& p, int64_t row, int64_t column) {
 
 // A block: 16 rows of W, 8 · TILES rows of x.
 template <class T, int GROUP, int TILES>
-KERNEL(WARPS * 32, 2) void few_rows(Product p) {
+KERNEL(WARPS * 32, GROUP * TILES > 128 ? 1 : 2) void few_rows(Product p) {
     auto& memory = block_memory<Memory<8 * TILES>>();
     for (int i = thread(); i < 256 * COPIES; i += WARPS * 32) {
         const int byte = i / COPIES;

@@ -97,15 +97,19 @@ DEVICE void scale_tile(float (&sums)[4][4][4], const int (&integers)[4][4][4], c
 #pragma unroll
     for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int j = 0; j < 4; j++)
+        for (int half = 0; half < 2; half++) {
+            const int row = t.first_row + warp_row() + 16 * i + 8 * half + g;
+            const float of_x = row < t.rows ? x_scales[row] : 0;
+            forget_loads();
 #pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int row = t.first_row + warp_row() + 16 * i + e / 2 * 8 + g;
-                const int column = t.first_column + warp_column() + 8 * j + 2 * k + e % 2;
-                const float of_x = row < t.rows ? x_scales[row] : 0;
-                const float of_w = !w_scales ? 1 : column < t.columns ? w_scales[column] : 0;
-                sums[i][j][e] = float(integers[i][j][e]) * (of_x * of_w);
-            }
+            for (int j = 0; j < 4; j++)
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    const int column = t.first_column + warp_column() + 8 * j + 2 * k + e;
+                    const float of_w = !w_scales ? 1 : column < t.columns ? w_scales[column] : 0;
+                    sums[i][j][2 * half + e] = float(integers[i][j][2 * half + e]) * (of_x * of_w);
+                }
+        }
 }
 
 // Columns [0, columns) of y, whose rows are `stride` apart. w_scales: null where x has them.

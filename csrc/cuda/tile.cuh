@@ -34,22 +34,41 @@ struct Tile {
     int rows, inner, columns, first_row, first_column;  // registers are scarce here: 32 bits
 };
 
-// Numbers of SIZE bytes from column `from` on, into a stage. `whole`: 16 bytes are all inside or all outside.
+// Numbers of SIZE bytes from column `from` on, into a stage: 16 bytes that are all inside or all outside at a time.
 template <int SIZE>
-DEVICE void copy_x(uint8_t* stage, const Tile& t, int from, bool whole) {
-    constexpr int PIECE = 16 / SIZE;
+DEVICE void copy_pieces(uint8_t* stage, const Tile& t, int from) {
     using Number = typename Sized<SIZE>::Type;
 #pragma unroll
     for (int i = 0; i < TILE_ROWS * 4 / TILE_THREADS; i++) {
         const int at = thread() + i * TILE_THREADS, row = at / 4, piece = at % 4;
-        const int own = t.first_row + row, column = from + piece * PIECE;
+        const int own = t.first_row + row, column = from + piece * (16 / SIZE);
         const bool there = own < t.rows && column < t.inner;
-        const Number* source = static_cast<const Number*>(t.x) + (there ? int64_t(own) * t.stride + column : 0);
-        void* to = stage + place(row, piece);
-        if (whole) copy_later(to, source, there);
-        else
-            for (int k = 0; k < PIECE; k++) static_cast<Number*>(to)[k] = there && column + k < t.inner ? source[k] : 0;
+        copy_later(stage + place(row, piece), static_cast<const Number*>(t.x) + (there ? int64_t(own) * t.stride + column : 0), there);
     }
+}
+
+// The same one by one, for rows that do not begin at multiples of 16 bytes.
+template <int SIZE>
+DEVICE void copy_numbers(uint8_t* stage, const Tile& t, int from) {
+    using Number = typename Sized<SIZE>::Type;
+    constexpr int COUNT = LINE / SIZE;
+#pragma unroll 1
+    for (int at = thread(); at < TILE_ROWS * COUNT; at += TILE_THREADS) {
+        const int row = at / COUNT, k = at % COUNT, own = t.first_row + row;
+        const bool there = own < t.rows && from + k < t.inner;
+        Number* to = reinterpret_cast<Number*>(stage + place(row, k * SIZE / 16)) + k % (16 / SIZE);
+        *to = there ? static_cast<const Number*>(t.x)[int64_t(own) * t.stride + from + k] : 0;
+    }
+}
+
+template <int SIZE>
+DEVICE bool in_pieces(const Tile& t) {
+    return reinterpret_cast<uintptr_t>(t.x) % 16 == 0 && t.stride * SIZE % 16 == 0 && t.inner * SIZE % 16 == 0;
+}
+
+template <int SIZE>
+DEVICE void copy_x(uint8_t* stage, const Tile& t, int from, bool pieces) {
+    pieces ? copy_pieces<SIZE>(stage, t, from) : copy_numbers<SIZE>(stage, t, from);
 }
 
 // Which 64 × 32 of the tile a warp has.
@@ -86,9 +105,9 @@ template <class Weights, class Sum, class Multiply>
 DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t, const Weights& weights, Multiply multiply) {
     constexpr int SIZE = Weights::SIZE, STEP = LINE / SIZE;
     const int steps = (t.inner + STEP - 1) / STEP;
-    const bool whole = reinterpret_cast<uintptr_t>(t.x) % 16 == 0 && t.stride * SIZE % 16 == 0 && t.inner * SIZE % 16 == 0;
+    const bool pieces = in_pieces<SIZE>(t);
     for (int i = 0; i < STAGES - 1; i++) {
-        if (i < steps) copy_x<SIZE>(memory.x[i], t, i * STEP, whole);
+        if (i < steps) copy_x<SIZE>(memory.x[i], t, i * STEP, pieces);
         end_batch();
     }
     typename Weights::Fetched fetched = weights.fetch(0);
@@ -99,7 +118,7 @@ DEVICE void multiply_all(Sum (&sums)[4][4][4], TileMemory& memory, const Tile& t
     for (int step = 0; step < steps; step++) {
         wait_for_batches<STAGES - 2>();
         wait_for_block();
-        if (step + STAGES - 1 < steps) copy_x<SIZE>(memory.x[ahead], t, (step + STAGES - 1) * STEP, whole);
+        if (step + STAGES - 1 < steps) copy_x<SIZE>(memory.x[ahead], t, (step + STAGES - 1) * STEP, pieces);
         end_batch();
         multiply_step<Weights::TURNED>(sums, memory.x[stage], memory.w[step % 2], multiply);
         if (step + 1 < steps) weights.store(fetched, memory.w[(step + 1) % 2], memory.table);
@@ -116,8 +135,8 @@ DEVICE void multiply_bytes(Sum (&sums)[4][4][4], TileMemory& memory, const Tile&
     const int steps = x.inner / LINE;
     auto copy = [&](int stage, int step) {
         if (step < steps) {
-            copy_x<1>(memory.x[stage], x, step * LINE, true);
-            copy_x<1>(memory.w[stage], w, step * LINE, true);
+            copy_pieces<1>(memory.x[stage], x, step * LINE);
+            copy_pieces<1>(memory.w[stage], w, step * LINE);
         }
         end_batch();
     };
@@ -139,9 +158,13 @@ DEVICE void multiply_bytes(Sum (&sums)[4][4][4], TileMemory& memory, const Tile&
 template <class T>
 DEVICE void add_low_rank(float (&sums)[4][4][4], TileMemory& memory, const Tile& t, const T* left, const T* right, int extra) {
     const Tile own{left, extra, t.rows, extra, 0, t.first_row, 0}, other{right, extra, t.columns, extra, 0, t.first_column, 0};
+    const bool pieces = in_pieces<2>(own) && in_pieces<2>(other);
+#pragma unroll 1
     for (int from = 0; from < extra; from += LINE / 2) {
-        copy_x<2>(memory.x[0], own, from, false);
-        copy_x<2>(memory.w[0], other, from, false);
+        copy_x<2>(memory.x[0], own, from, pieces);
+        copy_x<2>(memory.w[0], other, from, pieces);
+        end_batch();
+        wait_for_batches<0>();
         wait_for_block();
         multiply_step<false>(sums, memory.x[0], memory.w[0], T::multiply);
         wait_for_block();

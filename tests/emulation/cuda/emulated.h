@@ -42,6 +42,7 @@ inline int warp() { return emulation::here().index / emulation::WARP; }
 inline int64_t block() { return emulation::here().group.x; }
 inline int64_t block_row() { return emulation::here().group.y; }
 inline int64_t blocks() { return emulation::here().groups.x; }
+inline void forget_loads() {}
 inline void wait_for_block() { emulation::barrier(); }
 inline void wait_for_warp() { emulation::warp_barrier(); }
 
