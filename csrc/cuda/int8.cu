@@ -90,26 +90,30 @@ KERNEL(UNPACK_THREADS, 1) void unpack_turned(Weight w, Part part, const float* r
     }
 }
 
-// sums = integers · scale of x's row · scale of W's row (which x has taken with it where it was transposed)
-DEVICE void scale_tile(float (&sums)[4][4][4], const int (&integers)[4][4][4], const Tile& t, const float* x_scales,
-                       const float* w_scales) {
-    const int g = lane() / 4, k = lane() % 4;
+// sums = integers · scale of x's row · scale of W's row (which x has taken with it where it was transposed). The scales
+// come through the block's memory, where they are cheap to address.
+DEVICE void scale_tile(float (&sums)[4][4][4], const int (&integers)[4][4][4], TileMemory& memory, const Tile& t,
+                       const float* x_scales, const float* w_scales) {
+    float *of_x = reinterpret_cast<float*>(memory.x[0]), *of_w = of_x + TILE_ROWS;
+    if (thread() < TILE_ROWS) {
+        const int row = t.first_row + thread();
+        of_x[thread()] = row < t.rows ? x_scales[row] : 0;
+    } else {
+        const int column = t.first_column + thread() - TILE_ROWS;
+        of_w[thread() - TILE_ROWS] = !w_scales ? 1 : column < t.columns ? w_scales[column] : 0;
+    }
+    wait_for_block();
+    of_x += warp_row() + lane() / 4, of_w += warp_column() + 2 * (lane() % 4);
 #pragma unroll
     for (int i = 0; i < 4; i++)
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const int row = t.first_row + warp_row() + 16 * i + 8 * half + g;
-            const float of_x = row < t.rows ? x_scales[row] : 0;
+        for (int j = 0; j < 4; j++) {
             forget_loads();
 #pragma unroll
-            for (int j = 0; j < 4; j++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    const int column = t.first_column + warp_column() + 8 * j + 2 * k + e;
-                    const float of_w = !w_scales ? 1 : column < t.columns ? w_scales[column] : 0;
-                    sums[i][j][2 * half + e] = float(integers[i][j][2 * half + e]) * (of_x * of_w);
-                }
+            for (int e = 0; e < 4; e++)
+                sums[i][j][e] = float(integers[i][j][e]) * (of_x[16 * i + e / 2 * 8] * of_w[8 * j + e % 2]);
         }
+    wait_for_block();
 }
 
 // Columns [0, columns) of y, whose rows are `stride` apart. w_scales: null where x has them.
@@ -123,7 +127,7 @@ void integers(const uint8_t* x, const uint8_t* w, int64_t rows, int64_t columns,
     int integers[4][4][4] = {};
     multiply_bytes(integers, memory, tile, other, multiply_int8);
     float sums[4][4][4];
-    scale_tile(sums, integers, tile, x_scales, w_scales);
+    scale_tile(sums, integers, memory, tile, x_scales, w_scales);
     const T *left = static_cast<const T*>(addend.left), *right = static_cast<const T*>(addend.right);
     add_low_rank(sums, memory, tile, left, right, int(addend.extra));
     store_tile(sums, tile, addend.bias, y, stride);
