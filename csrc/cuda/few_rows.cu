@@ -24,30 +24,79 @@ struct Memory {
     float sums[WARPS][TILE][COLUMNS];
 };
 
-// A lane's share of a group of two rows of W: GROUP / 8 bytes of each.
-template <int GROUP>
-struct Codes {
-    union {
+// How W is read, a part of two rows at a time: its GROUP columns are shared by four lanes, COUNT consecutive ones each.
+// Codes of 4 bits: a part is a group, with its scale.
+template <class T, int GROUP_>
+struct Nibbles {
+    static constexpr int GROUP = GROUP_, COUNT = GROUP / 4;
+    union Held {
         typename Sized<GROUP / 8>::Type loaded;
         uint32_t word[GROUP / 32];
-    } row[2];
+    };
+    const Weight& w;
+    const uint32_t* pairs;  // the lane's own column of the table
+
+    DEVICE int64_t parts() const { return w.groups(); }
+    DEVICE Held load(int64_t row, int64_t part) const {
+        const auto* from = reinterpret_cast<const typename Sized<GROUP / 8>::Type*>(w.codes + row * w.row_bytes());
+        Held held;
+        held.loaded = load_once(from + part * 4 + lane() % 4);
+        return held;
+    }
+    // Weights 2i and 2i + 1.
+    DEVICE uint32_t pair(const Held& held, int i) const { return pairs[(held.word[i / 4] >> i % 4 * 8 & 255) * COPIES]; }
+    DEVICE float scale(int64_t row, int64_t part) const { return w.scale(row, part); }
+    DEVICE float zero(int64_t row, int64_t part) const { return w.zero(row, part); }
+    DEVICE bool zeros() const { return w.zeros; }
 };
 
-template <class T, int GROUP>
-DEVICE void load_x(uint32_t (&pairs)[GROUP / 8], const Product& p, int64_t row, int64_t column, bool whole) {
+// Integers of 8 bits, which 16 bits hold exactly; a row has one scale.
+template <class T>
+struct Bytes {
+    static constexpr int GROUP = 64, COUNT = 16;
+    struct Held {
+        uint32_t word[4];
+    };
+    const Weight& w;
+    const uint32_t* unused;
+
+    DEVICE int64_t parts() const { return ceil_div(w.in, GROUP); }
+    DEVICE Held load(int64_t row, int64_t part) const {
+        const int64_t column = part * GROUP + lane() % 4 * COUNT;
+        const uint8_t* from = w.codes + row * w.in + column;
+        if (w.in % 16 == 0 && column < w.in) {
+            const uint4 four = load_once(reinterpret_cast<const uint4*>(from));
+            return {{four.x, four.y, four.z, four.w}};
+        }
+        Held held{};
+        for (int i = 0; i < COUNT && column + i < w.in; i++) held.word[i / 4] |= uint32_t(from[i]) << i % 4 * 8;
+        return held;
+    }
+    DEVICE uint32_t pair(const Held& held, int i) const {
+        const uint32_t both = held.word[i / 2] >> i % 2 * 16;
+        return T::pair(int8_t(both), int8_t(both >> 8));
+    }
+    DEVICE float scale(int64_t row, int64_t) const { return w.row_scales[row]; }
+    DEVICE float zero(int64_t, int64_t) const { return 0; }
+    DEVICE bool zeros() const { return false; }
+};
+
+// COUNT columns of a row of x, in pairs; `whole`: all of them are there, and 16 bytes can be read at a time.
+template <int COUNT>
+DEVICE void load_x(uint32_t (&pairs)[COUNT / 2], const Product& p, int64_t row, int64_t column, bool whole) {
     const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.stride + column;
     if (row >= p.rows) {
 #pragma unroll
-        for (int i = 0; i < GROUP / 8; i++) pairs[i] = 0;
+        for (int i = 0; i < COUNT / 2; i++) pairs[i] = 0;
     } else if (whole) {
 #pragma unroll
-        for (int i = 0; i < GROUP / 32; i++) {
+        for (int i = 0; i < COUNT / 8; i++) {
             const uint4 four = load(reinterpret_cast<const uint4*>(x) + i);
             pairs[4 * i] = four.x, pairs[4 * i + 1] = four.y, pairs[4 * i + 2] = four.z, pairs[4 * i + 3] = four.w;
         }
     } else {
 #pragma unroll
-        for (int i = 0; i < GROUP / 8; i++) {
+        for (int i = 0; i < COUNT / 2; i++) {
             const uint32_t low = column + 2 * i < p.weight.in ? x[2 * i] : 0;
             const uint32_t high = column + 2 * i + 1 < p.weight.in ? x[2 * i + 1] : 0;
             pairs[i] = high << 16 | low;
@@ -55,59 +104,52 @@ DEVICE void load_x(uint32_t (&pairs)[GROUP / 8], const Product& p, int64_t row, 
     }
 }
 
-// total += scale · (codes · x), for one group.
-template <class T, int GROUP>
-DEVICE void add_group(float (&total)[4], const uint32_t* pairs, const Codes<GROUP>& codes, const uint32_t (&x)[GROUP / 8],
-                      const float (&scale)[2], const float (&zero)[2], bool zeros) {
+// total += scale · (codes · x), for one part.
+template <class T, class Codes>
+DEVICE void add_part(float (&total)[4], const Codes& codes, const typename Codes::Held (&held)[2],
+                     const uint32_t (&x)[Codes::COUNT / 2], const float (&scale)[2], const float (&zero)[2]) {
     float c[4] = {}, sum[4] = {};
     const uint32_t one = T::pair(1, 1), ones[4] = {one, one, one, one};
 #pragma unroll
-    for (int step = 0; step < GROUP / 16; step++) {
+    for (int step = 0; step < Codes::GROUP / 16; step++) {
         uint32_t a[4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int byte = 2 * step + i / 2;
-            a[i] = pairs[(codes.row[i % 2].word[byte / 4] >> byte % 4 * 8 & 255) * COPIES];
-        }
+        for (int i = 0; i < 4; i++) a[i] = codes.pair(held[i % 2], 2 * step + i / 2);
         const uint32_t b[2] = {x[2 * step], x[2 * step + 1]};
         T::multiply(c, a, b);
-        if (zeros) T::multiply(sum, ones, b);
+        if (codes.zeros()) T::multiply(sum, ones, b);
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) total[i] += scale[i / 2] * (c[i] - zero[i / 2] * sum[i]);
 }
 
-template <class T, int GROUP, int TILES>
-DEVICE void multiply_tile(const Product& p, const uint32_t* pairs, int64_t first, int64_t first_x, float (&total)[TILES][4]) {
+template <class T, class Codes, int TILES>
+DEVICE void multiply_tile(const Product& p, const Codes& codes, int64_t first, int64_t first_x, float (&total)[TILES][4]) {
+    constexpr int PARTS = AHEAD / Codes::GROUP;
     const Weight& w = p.weight;
     const int g = lane() / 4, t = lane() % 4;
-    const int64_t groups = w.groups(), last = w.out - 1;
+    const int64_t parts = codes.parts(), last = w.out - 1;
     const int64_t rows[2] = {first + g < last ? first + g : last, first + g + 8 < last ? first + g + 8 : last};
-    using Load = typename Sized<GROUP / 8>::Type;
-    const Load* from[2];
-    for (int i = 0; i < 2; i++) from[i] = reinterpret_cast<const Load*>(w.codes + rows[i] * w.row_bytes()) + t;
-    constexpr int PARTS = AHEAD / GROUP;
     const bool aligned = p.stride % 8 == 0 && reinterpret_cast<uintptr_t>(p.x) % 16 == 0;
-    for (int64_t at = warp() * PARTS; at < groups; at += WARPS * PARTS) {
-        Codes<GROUP> codes[PARTS];
+    for (int64_t at = warp() * PARTS; at < parts; at += WARPS * PARTS) {
+        typename Codes::Held held[PARTS][2];
 #pragma unroll
         for (int u = 0; u < PARTS; u++)
 #pragma unroll
             for (int i = 0; i < 2; i++)
-                if (at + u < groups) codes[u].row[i].loaded = load_once(from[i] + (at + u) * 4);
+                if (at + u < parts) held[u][i] = codes.load(rows[i], at + u);
 #pragma unroll
         for (int u = 0; u < PARTS; u++) {
-            if (at + u >= groups) break;
-            float scale[2], zero[2];
-#pragma unroll
-            for (int i = 0; i < 2; i++) scale[i] = w.scale(rows[i], at + u), zero[i] = w.zero(rows[i], at + u);
-            const int64_t column = (at + u) * GROUP + t * (GROUP / 4);
-            const bool whole = aligned && (at + u + 1) * GROUP <= w.in;
+            if (at + u >= parts) break;
+            const float scale[2] = {codes.scale(rows[0], at + u), codes.scale(rows[1], at + u)};
+            const float zero[2] = {codes.zero(rows[0], at + u), codes.zero(rows[1], at + u)};
+            const int64_t column = (at + u) * Codes::GROUP + t * Codes::COUNT;
+            const bool whole = aligned && (at + u + 1) * Codes::GROUP <= w.in;
 #pragma unroll
             for (int tile = 0; tile < TILES; tile++) {
-                uint32_t x[GROUP / 8];
-                load_x<T, GROUP>(x, p, first_x + 8 * tile + g, column, whole);
-                add_group<T, GROUP>(total[tile], pairs, codes[u], x, scale, zero, w.zeros);
+                uint32_t x[Codes::COUNT / 2];
+                load_x<Codes::COUNT>(x, p, first_x + 8 * tile + g, column, whole);
+                add_part<T>(total[tile], codes, held[u], x, scale, zero);
             }
         }
     }
@@ -121,17 +163,17 @@ DEVICE float addend(const Product& p, int64_t row, int64_t column) {
 }
 
 // A block: 16 rows of W, 8 · TILES rows of x.
-template <class T, int GROUP, int TILES>
-KERNEL(WARPS * 32, GROUP * TILES > 128 ? 1 : 2) void few_rows(Product p) {
+template <class T, class Codes, int TILES>
+KERNEL(WARPS * 32, Codes::GROUP * TILES > 128 ? 1 : 2) void few_rows(Product p) {
     auto& memory = block_memory<Memory<8 * TILES>>();
-    for (int i = thread(); i < 256 * COPIES; i += WARPS * 32) {
+    for (int i = thread(); i < (p.weight.is_int8() ? 0 : 256 * COPIES); i += WARPS * 32) {
         const int byte = i / COPIES;
         memory.pairs[i] = T::pair(p.weight.codebook[byte >> 4], p.weight.codebook[byte & 15]);
     }
     wait_for_block();
     const int64_t first = block() * TILE, first_x = block_row() * (8 * TILES);
     float total[TILES][4] = {};
-    multiply_tile<T, GROUP, TILES>(p, memory.pairs + lane() % COPIES, first, first_x, total);
+    multiply_tile<T>(p, Codes{p.weight, memory.pairs + lane() % COPIES}, first, first_x, total);
     const int g = lane() / 4, t = lane() % 4;
 #pragma unroll
     for (int tile = 0; tile < TILES; tile++)
@@ -148,23 +190,24 @@ KERNEL(WARPS * 32, GROUP * TILES > 128 ? 1 : 2) void few_rows(Product p) {
     }
 }
 
-template <class T, int GROUP, int TILES>
+template <class T, class Codes, int TILES>
 const char* start(const Product& p, Stream stream) {
     const Grid grid{ceil_div(p.weight.out, TILE), ceil_div(p.rows, 8 * TILES)};
-    return launch(few_rows<T, GROUP, TILES>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
+    return launch(few_rows<T, Codes, TILES>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
 }
 
-template <class T, int GROUP>
-const char* of_group(const Product& p, Stream stream) {
-    return p.rows > 8 ? start<T, GROUP, 2>(p, stream) : start<T, GROUP, 1>(p, stream);
+template <class T, class Codes>
+const char* of_codes(const Product& p, Stream stream) {
+    return p.rows > 8 ? start<T, Codes, 2>(p, stream) : start<T, Codes, 1>(p, stream);
 }
 
 template <class T>
 const char* of_type(const Product& p, Stream stream) {
+    if (p.weight.is_int8()) return of_codes<T, Bytes<T>>(p, stream);
     switch (p.weight.group) {
-        case 32: return of_group<T, 32>(p, stream);
-        case 64: return of_group<T, 64>(p, stream);
-        default: return of_group<T, 128>(p, stream);
+        case 32: return of_codes<T, Nibbles<T, 32>>(p, stream);
+        case 64: return of_codes<T, Nibbles<T, 64>>(p, stream);
+        default: return of_codes<T, Nibbles<T, 128>>(p, stream);
     }
 }
 

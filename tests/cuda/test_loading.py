@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,19 +96,19 @@ for name in sys.argv[3:]:
     assert tried.read_text() == "once once "
 
 
-def test_the_trial_finds_what_is_wrong(emulated: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trial_finds_what_is_wrong(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the kernels emulated: they pass, and a wrong one does not."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(torch.ops, "loralab", emulated)
+    monkeypatch.setattr(torch.ops.loralab, "quant_matmul", emulated.quant_matmul)
+    monkeypatch.setattr(torch.ops.loralab, "dequantize", emulated.dequantize)
     device = torch.device("cpu")
     for name in (*gpu.PATHS, *trial.OPERATORS):
         assert trial.wrong(name, device) == "", name
 
-    class Wrong:
-        def quant_matmul(self, *arguments: object) -> torch.Tensor:
-            return emulated.quant_matmul(*arguments) * 1.05  # type: ignore[attr-defined, no-any-return]
+    def wrong(*arguments: object) -> torch.Tensor:
+        return emulated.quant_matmul(*arguments) * 1.05
 
-    monkeypatch.setattr(torch.ops, "loralab", Wrong())
+    monkeypatch.setattr(torch.ops.loralab, "quant_matmul", wrong)
     assert "times what rounding explains" in trial.wrong("rows", device)
 
 

@@ -43,8 +43,8 @@ void multiply_slabs(const Product& p, const Tensor& x, const Tensor& y, bool add
 
 void multiply_few(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, cuda::Stream stream) {
     const int32_t float32 = aoti_torch_dtype_float32();
-    if (p.transposed || p.weight.is_int8() || p.element == Element::float32)
-        refuse("the path rows multiplies x in bfloat16 or float16 with the transpose of a 4-bit weight");
+    if (p.transposed || p.element == Element::float32)
+        refuse("the path rows multiplies x in bfloat16 or float16 with the transpose of a weight");
     const Maybe own = left ? Maybe(as(*left, float32)) : left, other = right ? Maybe(as(*right, float32)) : right;
     const Maybe added = bias ? Maybe(as(*bias, float32)) : bias;
     put_addends(p, own, other, added);

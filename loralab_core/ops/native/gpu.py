@@ -125,4 +125,4 @@ def can_multiply(
         return False
     if path == "fp8":
         return dtype == torch.bfloat16 and columns % 16 == 0
-    return path == "int8" or not (int8 or (path == "rows" and transposed))
+    return not transposed if path == "rows" else path == "int8" or not int8
