@@ -48,7 +48,7 @@ def test_a_run_follows_the_one_on_the_processor(by_path: Any, path: str, fixture
     config = small(fixtures_dir, base="nf4", steps=2, batch=1, val=0.0, compute="w4a8" if path == "int8" else "w4a16")
     expected = losses(list(ll.train(config)))
     by_path(path)
-    assert losses(list(ll.train(config))) == pytest.approx(expected, rel=4e-3)
+    assert losses(list(ll.train(config))) == pytest.approx(expected, rel=0.015 if path == "int8" else 4e-3)
 
 
 def normal(*shape: int) -> Tensor:
