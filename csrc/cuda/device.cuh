@@ -21,11 +21,13 @@ namespace loralab {
 
 using Stream = cudaStream_t;
 
-// The block's memory, as the kernel declares it.
+// The block's memory, as the kernel declares it; what is aligned to more than 128 bytes is given that many more.
 template <class Shared>
 DEVICE Shared& block_memory() {
     extern __shared__ __align__(128) unsigned char raw[];
-    return *reinterpret_cast<Shared*>(raw);
+    if (alignof(Shared) <= 128) return *reinterpret_cast<Shared*>(raw);
+    const uint32_t over = uint32_t(__cvta_generic_to_shared(raw)) % alignof(Shared);
+    return *reinterpret_cast<Shared*>(raw + (over ? alignof(Shared) - over : 0));
 }
 
 DEVICE int thread() { return threadIdx.x; }

@@ -35,6 +35,9 @@ struct Addend {
 // Of `product` what is added is not used.
 Error multiply_tiles(const Product& product, const Addend& addend, Stream stream);
 
+// The same on Hopper (sm_90a). x begins at a multiple of 16 bytes, as do its rows; so does `left`.
+Error multiply_hopper(const Product& product, const Addend& addend, Stream stream);
+
 // Products of 8-bit numbers (W4A8, or an int8 weight): each row of x and each row of W has one scale. Columns of x that are
 // far larger than the others join the product of low rank instead, at most OUTLIERS; of dy · W none do.
 constexpr int64_t OUTLIERS = 32, LINE8 = 64;

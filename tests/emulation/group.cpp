@@ -82,6 +82,7 @@ Position scheduler;
 Fiber* running = nullptr;
 const std::function<void()>* work = nullptr;
 uint64_t order = 0;
+long idle = 0;  // times that threads have waited since somebody did something
 char start_sync, group_sync, end_sync;
 void* scheduler_race = nullptr;
 
@@ -145,6 +146,7 @@ bool let_go() {
                 release(first, last), any = true;
             }
     }
+    if (any) idle = 0;
     return any;
 }
 
@@ -170,6 +172,7 @@ void prepare(Fiber& fiber) {
 }
 
 void run_group() {
+    idle = 0;
     for (Fiber& each : fibers) prepare(each);
     std::fill(memory.begin(), memory.end(), char(POISON));
     for (Warp& each : warps) std::memset(each.gifts, 0, sizeof each.gifts);
@@ -235,6 +238,13 @@ const void* exchange(const void* gift, size_t bytes) {
     wait(Waits::for_gifts);
     return warp.gifts[turn];
 }
+
+void yield() {
+    if (++idle > 1000 * long(fibers.size())) fail("all threads wait for something that nobody does");
+    wait(Waits::for_nothing);
+}
+
+void done() { idle = 0; }
 
 void copy_later(void* to, const void* from, size_t bytes) { running->open.push_back({to, from, bytes}); }
 

@@ -40,6 +40,10 @@ void copy_later(void* to, const void* from, size_t bytes);  // from = null: zero
 void commit_copies();                                       // those since the last call are a batch
 void wait_copies(int pending);                              // until at most so many of this thread's batches are under way
 
+// Lets others run, for who waits for what they do; `done` says that something was done, so that waiting is not in vain.
+void yield();
+void done();
+
 // 0: fibers run in their order; 1: in reverse; from 2 on: shuffled by this seed.
 void set_order(uint64_t order);
 

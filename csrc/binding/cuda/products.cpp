@@ -52,12 +52,18 @@ void multiply_few(Product p, const Tensor& x, const Maybe& left, const Maybe& ri
     check(cuda::multiply_few(p, stream));
 }
 
-void multiply_tiles(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, cuda::Stream stream) {
+// Whether Hopper's copy unit can fetch it.
+bool in_boxes(const void* data, int64_t stride) { return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 8 == 0; }
+
+void multiply_tiles(Product p, const Tensor& x, const Maybe& left, const Maybe& right, const Maybe& bias, bool hopper,
+                    cuda::Stream stream) {
     if (p.weight.is_int8() || p.element == Element::float32)
-        refuse("the path tiles multiplies x in bfloat16 or float16 with a 4-bit weight");
+        refuse("the paths tiles and hopper multiply x in bfloat16 or float16 with a 4-bit weight");
     const Added added(left, right, bias, dtype_of(x));
+    const cuda::Addend& a = added.addend;
     p.x = x.const_data_ptr(), p.stride = x.stride(0);
-    check(cuda::multiply_tiles(p, added.addend, stream));
+    const bool boxes = in_boxes(p.x, p.stride) && (!a.extra || in_boxes(a.left, a.extra));
+    check(hopper && boxes ? cuda::multiply_hopper(p, a, stream) : cuda::multiply_tiles(p, a, stream));
 }
 
 void check_addends(const Product& p, const Maybe& left, const Maybe& right, const Maybe& bias) {
@@ -83,10 +89,10 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
     p.y = y.mutable_data_ptr();
     if (path == "rows") multiply_few(p, x, left, right, bias, device.stream());
     else if (path == "gemm") multiply_slabs(p, x, y, put_addend(y, left, right, bias), device.stream());
-    else if (path == "tiles") multiply_tiles(p, x, left, right, bias, device.stream());
+    else if (path == "tiles" || path == "hopper") multiply_tiles(p, x, left, right, bias, path == "hopper", device.stream());
     else if (path == "int8") multiply_8(p, x, y, left, right, bias, cuda::Form::int8, device.stream());
     else if (path == "fp8") multiply_8(p, x, y, left, right, bias, cuda::Form::fp8, device.stream());
-    else refuse("path must be rows, tiles, int8, fp8 or gemm, not ", path);
+    else refuse("path must be rows, tiles, hopper, int8, fp8 or gemm, not ", path);
     return y;
 }
 

@@ -32,7 +32,8 @@ using Stream = void*;
 
 template <class Shared>
 Shared& block_memory() {
-    return *reinterpret_cast<Shared*>((reinterpret_cast<uintptr_t>(emulation::shared()) + 127) / 128 * 128);
+    constexpr uintptr_t ALIGNED = alignof(Shared) < 128 ? 128 : alignof(Shared);
+    return *reinterpret_cast<Shared*>((reinterpret_cast<uintptr_t>(emulation::shared()) + ALIGNED - 1) / ALIGNED * ALIGNED);
 }
 
 inline int thread() { return emulation::here().index; }
