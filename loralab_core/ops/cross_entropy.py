@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loralab_core.ops.library import on_gpu
 from loralab_core.ops.quant_matmul import Compute, forward_compute, gradient_compute, quant_matmul
+from loralab_core.ops.softmax_loss import softmax_loss_
 from loralab_core.quant.tensor import QuantTensor
 
-SLAB_BYTES = 32 << 20  # float32 logits alive at once
+SLAB_BYTES = 32 << 20  # logits alive at once: they stay near the cores
+GPU_SLAB_BYTES = 256 << 20  # here: of few rows the products would be bound by reading the head
 
 
 def linear_cross_entropy(
@@ -54,16 +57,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dhead = torch.zeros(head.shape, dtype=torch.float32, device=head.device) if wanted[1] else None
         dbias = torch.zeros(head.shape[0], dtype=torch.float32, device=head.device) if wanted[2] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        slab = max(16, SLAB_BYTES // (4 * head.shape[0]))
+        gpu = on_gpu(hidden)
+        exact = not gpu or bias is not None or logit_scale != 1.0 or cap is not None
+        # divided by the number of tokens, of a gradient in 16 bits only the label's share might be left
+        now, later = (1.0, scale) if gpu else (scale, 1.0)
+        slab = _rows_at_once(head.shape[0] * (4 if exact else hidden.element_size()), gpu)
         for start in range(0, hidden.shape[0], slab):
             rows = slice(start, start + slab)
             x = hidden[rows]
-            logits, slope = _logits(_product(x, head, compute), bias, logit_scale, cap, any(wanted[:3]))
-            loss, dlogits = _softmax_loss(logits, labels[rows, None], scale)
-            total += loss
+            logits, slope = _logits(_product(x, head, compute, exact), bias, logit_scale, cap, any(wanted[:3]))
+            total += softmax_loss_(logits, labels[rows], now)  # logits are their gradient from here on
             if not any(wanted[:3]):
                 continue
-            dlogits = (dlogits if slope is None else dlogits.mul_(slope)).to(hidden.dtype)
+            dlogits = (logits if slope is None else logits.mul_(slope)).to(hidden.dtype)
             if dhidden is not None:
                 _product_back(dlogits, head, compute, dhidden[rows])
             if dhead is not None:
@@ -71,23 +77,38 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if dbias is not None:
                 dbias += dlogits.sum(0)
         ctx.save_for_backward(dhidden, dhead, dbias)
-        ctx.head_dtype = None if isinstance(head, QuantTensor) else head.dtype
+        ctx.head_dtype, ctx.later = None if isinstance(head, QuantTensor) else head.dtype, later
         return total * scale
 
     @staticmethod
     def backward(ctx: Any, dloss: Tensor) -> tuple[Tensor | None, ...]:
         dhidden, dhead, dbias = ctx.saved_tensors
+        if ctx.later != 1.0:
+            dloss = dloss * ctx.later
         if dhidden is not None:
-            dhidden = dhidden * dloss.to(dhidden.dtype)
+            dhidden = _times(dhidden, dloss)
         dhead, dbias = ((d * dloss).to(ctx.head_dtype) if d is not None else None for d in (dhead, dbias))
         return dhidden, dhead, dbias, None, None, None, None, None
 
 
-def _product(x: Tensor, head: Tensor | QuantTensor, compute: Compute) -> Tensor:
-    """x·headᵀ, float32 [tokens, vocab]."""
+def _rows_at_once(row_bytes: int, gpu: bool) -> int:
+    return max(16, (GPU_SLAB_BYTES if gpu else SLAB_BYTES) // row_bytes)
+
+
+def _times(gradient: Tensor, factor: Tensor) -> Tensor:
+    """In the gradient's dtype. On a GPU the factor holds more than a power of two and is not rounded first."""
+    if on_gpu(gradient):
+        return (gradient.float() * factor).to(gradient.dtype)
+    return gradient * factor.to(gradient.dtype)
+
+
+def _product(x: Tensor, head: Tensor | QuantTensor, compute: Compute, exact: bool) -> Tensor:
+    """x·headᵀ [tokens, vocab], in float32 where what comes next has to be exact."""
     if isinstance(head, QuantTensor):
-        return quant_matmul(x, head, compute=forward_compute(compute)).float()
-    return (x @ head.t()).float()
+        y = quant_matmul(x, head, compute=forward_compute(compute))
+    else:
+        y = x @ head.t()
+    return y.float() if exact else y
 
 
 def _product_back(dlogits: Tensor, head: Tensor | QuantTensor, compute: Compute, dx: Tensor) -> None:
@@ -100,26 +121,14 @@ def _product_back(dlogits: Tensor, head: Tensor | QuantTensor, compute: Compute,
 
 def _logits(
     logits: Tensor, bias: Tensor | None, scale: float, cap: float | None, slope: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Of that memory, and where scale or cap need it their derivative by the product, of that shape or ()."""
+) -> tuple[Tensor, Tensor | float | None]:
+    """Of that memory, and where scale or cap need it their derivative by the product, of that shape or a number."""
     if bias is not None:
         logits += bias
     if scale != 1.0:
         logits.mul_(scale)
     if cap is None:
-        return logits, torch.tensor(scale, device=logits.device) if slope and scale != 1.0 else None
+        return logits, scale if slope and scale != 1.0 else None
     bent = logits.div_(cap).tanh_()
     derivative = (1 - bent * bent).mul_(scale) if slope else None
     return bent.mul_(cap), derivative
-
-
-def _softmax_loss(logits: Tensor, label: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Σ −log softmax(logits)[label] and, in the logits' own memory, scale times its gradient. label [tokens, 1]."""
-    # softmax in place, by hand: logsumexp and then exp would walk through the slab four times more
-    top, own = logits.amax(-1, keepdim=True), logits.gather(1, label)
-    weights = logits.sub_(top).exp_()
-    total_weight = weights.sum(-1, keepdim=True)
-    loss = (total_weight.log() + top - own).sum()
-    dlogits = weights.mul_(scale / total_weight)
-    dlogits.scatter_add_(1, label, torch.full_like(label, -scale, dtype=torch.float32))
-    return loss, dlogits
