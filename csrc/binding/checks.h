@@ -138,20 +138,18 @@ inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype, int32_t number
     return Tensor(made);
 }
 
-// A view of [rows, columns], `offset` elements into a tensor.
+// A view of [rows, columns], `offset` elements into a tensor, wherever that begins in its storage.
 inline Tensor view(const Tensor& tensor, int64_t rows, int64_t columns, int64_t row_stride, int64_t stride, int64_t offset) {
     int64_t sizes[] = {rows, columns}, strides[] = {row_stride, stride};
     AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), 2, sizes, strides,
-                                                                 tensor.storage_offset() + offset, &made));
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), 2, sizes, strides, offset, &made));
     return Tensor(made);
 }
 
 inline Tensor flattened(const Tensor& tensor) {
     int64_t size = tensor.numel(), stride = 1;
     AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(
-        aoti_torch__reinterpret_tensor(tensor.get(), 1, &size, &stride, tensor.storage_offset(), &made));
+    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), 1, &size, &stride, 0, &made));
     return Tensor(made);
 }
 

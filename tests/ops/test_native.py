@@ -90,9 +90,16 @@ def test_x_may_be_strided_empty_or_of_one_row(isa: str, path: str) -> None:
     needs(path)
     weight = matrix("nf4", 40, 96)
     wide = normal(9, 200)
-    for x in (wide[:, :96], wide[::2, 3:99], wide[:, ::2][:, :96], normal(96, 9).t(), wide[:1, :96].expand(4, 96)):
-        expected = reference(x, weight, False, None, None, None)
-        assert relative(multiply(x, weight, False, path), expected) < TOLERANCE[path]
+    for width, transposed in ((96, False), (40, True)):
+        some = (
+            wide[:, :width],
+            wide[::2, 3 : 3 + width],
+            wide[:, ::2][:, :width],
+            wide[:1, 5 : 5 + width].expand(4, width),
+        )
+        for x in (*some, normal(width, 9).t()):
+            expected = reference(x, weight, transposed, None, None, None)
+            assert relative(multiply(x, weight, transposed, path), expected) < TOLERANCE[path]
     assert multiply(normal(0, 96), weight, False, path).shape == (0, 40)
 
 
