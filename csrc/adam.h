@@ -25,7 +25,7 @@ struct AdamTensor {
     const void* gradient;
     Element parameter_element, gradient_element;
     uint8_t *mean, *square;              // codes [elements]
-    float *mean_scales, *square_scales;  // [blocks]
+    float *mean_scales, *square_scales;  // [blocks]; on a GPU null where the moments are float32
     int64_t elements;
 };
 

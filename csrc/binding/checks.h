@@ -9,6 +9,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "../matrix.h"
 
@@ -47,6 +48,8 @@ inline const char* dtype_name(int32_t dtype) {
     if (dtype == aoti_torch_dtype_float64()) return "float64";
     if (dtype == aoti_torch_dtype_uint8()) return "uint8";
     if (dtype == aoti_torch_dtype_int8()) return "int8";
+    if (dtype == aoti_torch_dtype_int32()) return "int32";
+    if (dtype == aoti_torch_dtype_int64()) return "int64";
     return "another type";
 }
 
@@ -130,12 +133,24 @@ inline void put_addends(Product& p, const Maybe& left, const Maybe& right, const
     p.bias = maybe_data<float>("bias", bias, float32, p.columns(), -1);
 }
 
-// A fresh tensor that lies here; on the GPU of this number where there are several.
-inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype, int32_t number = 0) {
-    int64_t sizes[] = {rows, columns}, strides[] = {columns > 1 ? columns : 1, 1};
+// A fresh, contiguous tensor that lies here; on the GPU of this number where there are several.
+inline Tensor empty(const std::vector<int64_t>& sizes, int32_t dtype, int32_t number = 0) {
+    std::vector<int64_t> strides(sizes.size());
+    int64_t stride = 1;
+    for (size_t i = sizes.size(); i-- > 0; stride *= sizes[i] > 1 ? sizes[i] : 1) strides[i] = stride;
     AtenTensorHandle made;
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(2, sizes, strides, dtype, device_type(), number, &made));
+    STABLE_TORCH_ERROR_CODE_CHECK(
+        aoti_torch_empty_strided(int64_t(sizes.size()), sizes.data(), strides.data(), dtype, device_type(), number, &made));
     return Tensor(made);
+}
+inline Tensor empty(int64_t rows, int64_t columns, int32_t dtype, int32_t number = 0) {
+    return empty(std::vector<int64_t>{rows, columns}, dtype, number);
+}
+
+inline std::vector<int64_t> sizes_of(const Tensor& tensor) {
+    std::vector<int64_t> sizes(tensor.dim());
+    for (size_t i = 0; i < sizes.size(); i++) sizes[i] = tensor.size(int64_t(i));
+    return sizes;
 }
 
 // A view of [rows, columns], `offset` elements into a tensor, wherever that begins in its storage.

@@ -73,6 +73,11 @@ template <class T>
 DEVICE T load(const T* from) {
     return __ldg(from);
 }
+// What the same kernel writes: not by the path for constants.
+template <class T>
+DEVICE T load_changing(const T* from) {
+    return *from;
+}
 
 // Two floats rounded to the nearest, the first in the low half.
 DEVICE uint32_t bf16_pair(float low, float high) {
@@ -121,8 +126,10 @@ DEVICE float root(float a) { return __fsqrt_rn(a); }
 DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }  // a · b + c, rounded once
 DEVICE int nearest_int(float a) { return __float2int_rn(a); }
 DEVICE float exponential(float a) { return __expf(a); }
-DEVICE float logarithm(float a) { return __logf(a); }
+DEVICE float logarithm(float a) { return logf(a); }
 DEVICE float reciprocal_root(float a) { return rsqrtf(a); }
+DEVICE float quotient(float a, float b) { return __fdividef(a, b); }  // 0 where b is beyond 2^126
+DEVICE float error_function(float a) { return erff(a); }
 
 // c [16, 8] += a [16, 16] · b [16, 8] by a warp, in float32. With g = lane / 4 and t = lane % 4 a thread holds of
 // a: rows g, g + 8, g, g + 8 at columns 2t, 2t + 1 and (the last two) 2t + 8, 2t + 9; of b: rows 2t, 2t + 1 and 2t + 8,

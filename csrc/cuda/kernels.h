@@ -72,4 +72,72 @@ Error multiply_int8(const Product& product, const Addend& addend, const Rounded&
 // For few rows of x, in bf16 or fp16: every code read once for sixteen of them. Not transposed.
 Error multiply_few(const Product& product, Stream stream);
 
+// Rows where a view of a larger tensor left them, in groups of `inner`; strides in elements, each row dense.
+struct Rows {
+    const void* data;
+    int64_t inner, outer_stride, stride;
+
+    LORALAB_INLINE int64_t place(uint32_t row) const {
+        return row / uint32_t(inner) * outer_stride + row % uint32_t(inner) * stride;
+    }
+};
+
+// y = x / rms(x) · (offset + gain) of rows, and 1 / rms of each; the gain is of x's type or float32. Of the gradient, dx
+// from dy. y and dx are contiguous. At most 2^31 rows here and below.
+struct Norm {
+    Element element, gain_element;
+    int64_t rows, width;
+    Rows x, dy;  // dy: of the gradient
+    const void* gain;
+    float eps, offset;
+    float* scale;  // [rows]: written by rms_norm, read by its gradient
+    void* to;      // y or dx
+};
+Error rms_norm(const Norm& norm, Stream stream);
+Error rms_norm_backward(const Norm& norm, Stream stream);
+
+// Pairs (i, i + half) of x [batch, time, heads, size] turned by their positions, or back; y is contiguous.
+struct Rotary {
+    Element element;
+    int64_t batch, time, heads, size, half;
+    const void* x;
+    int64_t strides[3];        // of x, in elements: batch, time, head
+    const float *cos, *sin;    // [batch or 1, time, half]
+    int64_t turn_stride;       // time · half, or 0 where all rows are turned alike
+    bool inverse;
+    void* y;
+};
+Error rotary(const Rotary& rotary, Stream stream);
+
+enum class Activation : int { silu = 0, gelu = 1, gelu_tanh = 2, relu = 3 };
+
+// y = activation(gate) · up or, where there is dy, dgate and dup; strides of rows in elements. y is contiguous.
+struct Gate {
+    Element element;
+    Activation activation;
+    int64_t rows, width;
+    const void *gate, *up, *dy;
+    int64_t gate_stride, up_stride, dy_stride;
+    void *y, *dgate, *dup;
+    int64_t gradient_stride;  // of dgate and dup
+};
+Error gated(const Gate& gate, Stream stream);
+
+// logits [rows, width] ← scale · (softmax − one-hot); loss ← Σ −log softmax[label]. A label outside makes it NaN.
+struct SoftmaxLoss {
+    Element element;
+    int64_t rows, width;
+    void* logits;
+    const int64_t* labels;
+    float scale;
+    float* losses;  // [rows], scratch
+    float* loss;
+};
+Error softmax_loss(const SoftmaxLoss& loss, Stream stream);
+
+// One step of AdamW on many tensors, each with a step of its own in the GPU's memory: a graph may be replayed with other
+// ones. A tensor without scales has its moments in float32.
+Error adam_many(const AdamTensor* tensors, int64_t count, const AdamStep* steps, const float* mean_map,
+                const float* square_map, Stream stream);
+
 }  // namespace loralab::cuda

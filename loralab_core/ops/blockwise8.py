@@ -25,18 +25,24 @@ def dynamic_map(signed: bool) -> Tensor:
     return torch.tensor(sorted(shares), dtype=torch.float32)
 
 
+@cache
+def map_on(device: torch.device, signed: bool) -> Tensor:
+    """The same on a device, copied there once: each copy would wait for everything the device has to do."""
+    return dynamic_map(signed).to(device)
+
+
 def quantize_blockwise(numbers: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
     """float32 [n] → codes uint8 [n] and scales float32 [n / 256, rounded up]. Between two entries: the lower one."""
     n = numbers.numel()
     blocks = torch.nn.functional.pad(numbers, (0, -n % BLOCK)).view(-1, BLOCK)
     scales = blocks.abs().amax(1)
     shares = blocks * (1 / scales.clamp_min(TINY))[:, None]
-    entries = dynamic_map(signed).to(numbers.device)
+    entries = map_on(numbers.device, signed)
     borders = (entries[:-1] + entries[1:]) / 2
     return torch.bucketize(shares, borders, out_int32=True).to(torch.uint8).view(-1)[:n], scales
 
 
 def dequantize_blockwise(codes: Tensor, scales: Tensor, signed: bool) -> Tensor:
     """codes uint8 [n], scales [n / 256, rounded up] → float32 [n]."""
-    shares = dynamic_map(signed).to(codes.device).index_select(0, codes.int())
+    shares = map_on(codes.device, signed).index_select(0, codes.int())
     return shares.mul_(scales.repeat_interleave(BLOCK)[: codes.numel()])

@@ -1,5 +1,7 @@
 // What the operators on GPUs use of torch. register.cpp takes it from torch's own CUDA library; the tests bring another.
 #pragma once
+#include <tuple>
+
 #include "../../cuda/kernels.h"
 #include "../checks.h"
 
@@ -31,11 +33,11 @@ inline int32_t number_of(const Tensor& tensor) {
     return number;
 }
 
-inline Element element_of(const Tensor& x) {
-    const int32_t dtype = dtype_of(x);
+inline Element element_of(const Tensor& tensor, const char* name = "x") {
+    const int32_t dtype = dtype_of(tensor);
     if (dtype == aoti_torch_dtype_bfloat16()) return Element::bf16;
     if (dtype == aoti_torch_dtype_float16()) return Element::fp16;
-    if (dtype != aoti_torch_dtype_float32()) refuse("x must be float32, bfloat16 or float16, not ", dtype_name(dtype));
+    if (dtype != aoti_torch_dtype_float32()) refuse(name, " must be float32, bfloat16 or float16, not ", dtype_name(dtype));
     return Element::float32;
 }
 
@@ -76,5 +78,15 @@ Tensor quant_matmul(Tensor x, Tensor codes, Tensor scales, Maybe steps, Maybe co
                     int64_t group, bool transposed, Maybe left, Maybe right, Maybe bias, std::string path);
 Tensor dequantize(Tensor codes, Tensor scales, Maybe steps, Maybe codebook, Maybe zeros, int64_t width, int64_t group,
                   int64_t first, int64_t last, int64_t element);
+std::tuple<Tensor, Tensor> rms_norm(Tensor x, Tensor gain, double eps, double offset);
+Tensor rms_norm_backward(Tensor dy, Tensor x, Tensor gain, Tensor scale, double offset);
+Tensor rotary(Tensor x, Tensor cos, Tensor sin, bool inverse);
+Tensor gated(Tensor gate, Tensor up, std::string activation);
+std::tuple<Tensor, Tensor> gated_backward(Tensor dy, Tensor gate, Tensor up, std::string activation);
+Tensor gated_halves_backward(Tensor dy, Tensor both, std::string activation);
+Tensor softmax_loss_(Tensor logits, Tensor labels, double scale);
+void adam8bit_many_(std::vector<Tensor> parameters, std::vector<Tensor> gradients, std::vector<Tensor> means,
+                    std::vector<Tensor> squares, std::vector<Tensor> mean_scales, std::vector<Tensor> square_scales,
+                    Tensor steps, Tensor mean_map, Tensor square_map);
 
 }  // namespace loralab

@@ -69,6 +69,11 @@ T load_once(const T* from) {
     return load(from);
 }
 
+template <class T>
+T load_changing(const T* from) {
+    return load(from);
+}
+
 inline float bits_to_float(uint32_t bits) {
     float value;
     std::memcpy(&value, &bits, sizeof value);
@@ -115,6 +120,8 @@ inline int nearest_int(float a) { return int(std::lrintf(a)); }
 inline float exponential(float a) { return std::exp(a); }
 inline float logarithm(float a) { return std::log(a); }
 inline float reciprocal_root(float a) { return 1 / std::sqrt(a); }
+inline float quotient(float a, float b) { return std::fabs(b) > 0x1p126f ? 0 : a / b; }
+inline float error_function(float a) { return std::erf(a); }
 
 struct Fragments {
     uint32_t a[4], b[2];

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "../../../csrc/binding/cuda/library.h"
+#include "../group.h"
 
 namespace loralab {
 
@@ -49,4 +50,15 @@ void scaled_mm_out(const Tensor& y, const Tensor& x, const Tensor& w, const Tens
 STABLE_TORCH_LIBRARY_IMPL(emulated, CPU, library) {
     library.impl("quant_matmul", TORCH_BOX(&loralab::quant_matmul));
     library.impl("dequantize", TORCH_BOX(&loralab::dequantize));
+    library.impl("rms_norm", TORCH_BOX(&loralab::rms_norm));
+    library.impl("rms_norm_backward", TORCH_BOX(&loralab::rms_norm_backward));
+    library.impl("rotary", TORCH_BOX(&loralab::rotary));
+    library.impl("gated", TORCH_BOX(&loralab::gated));
+    library.impl("gated_backward", TORCH_BOX(&loralab::gated_backward));
+    library.impl("gated_halves_backward", TORCH_BOX(&loralab::gated_halves_backward));
+    library.impl("softmax_loss_", TORCH_BOX(&loralab::softmax_loss_));
+    library.impl("adam8bit_many_", TORCH_BOX(&loralab::adam8bit_many_));
 }
+
+// In which order the threads of a block run from now on (emulation::set_order).
+extern "C" void emulation_set_order(uint64_t order) { emulation::set_order(order); }
