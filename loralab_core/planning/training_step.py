@@ -13,7 +13,7 @@ from loralab_core.planning.footprint import STATE, WIDTH, figures_of, weight_byt
 FLOAT = 4  # bytes of a float32
 QUERIES = 128  # whose scores are alive at once (loralab_core/ops/attention.py)
 SCORES = 3  # tensors of their size in the backward pass
-SLAB = 32 << 20  # bytes of logits alive at once (loralab_core/ops/cross_entropy.py)
+SLAB, GPU_SLAB = 32 << 20, 256 << 20  # bytes of logits alive at once (loralab_core/ops/cross_entropy.py)
 NORM_COPIES = 3  # float32 ones of a layer's input while it is normed
 
 
@@ -28,6 +28,7 @@ class StepSettings(msgspec.Struct, frozen=True):
     full: bool = False  # trains all weights
     optimizer: str = "adamw"
     checkpoint_activations: bool = False
+    gpu: bool = False
 
     @property
     def tokens(self) -> int:
@@ -106,7 +107,7 @@ def _moment(config: DecoderConfig, settings: StepSettings) -> float:
 
 def _apart(config: DecoderConfig, settings: StepSettings) -> float:
     """Bytes of what does not grow with the tokens: slabs of the loss, and one weight as it is multiplied."""
-    slab = min(SLAB, settings.tokens * config.vocab_size * FLOAT)
+    slab = min(GPU_SLAB if settings.gpu else SLAB, settings.tokens * config.vocab_size * FLOAT)
     dense = 0
     if settings.base not in ("fp32", "bf16"):
         shapes = [projection_shapes(config, layer).values() for layer in range(config.layers)]

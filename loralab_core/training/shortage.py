@@ -115,6 +115,7 @@ def step_settings(trainer: Trainer) -> StepSettings:
         full=config.mode == "full",
         optimizer=config.optimizer,
         checkpoint_activations=config.checkpoint_activations,
+        gpu=lm.device.type != "cpu",
     )
 
 

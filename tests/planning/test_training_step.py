@@ -13,6 +13,8 @@ from loralab_core.lora.adapter import create_adapter, use_adapter
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.loading import DTYPES, place
 from loralab_core.models.loss import batch_loss
+from loralab_core.ops import cross_entropy
+from loralab_core.planning import training_step
 from loralab_core.planning.training_step import StepSettings, _layer_numbers, resident_bytes, step_bytes
 from loralab_core.text.packing import Batch
 
@@ -91,3 +93,11 @@ def test_each_remedy_lowers_what_it_is_for(fixtures_dir: Path) -> None:
     full = StepSettings("bf16", 1, 128, full=True)
     small = StepSettings("bf16", 1, 128, full=True, optimizer="adamw8bit")
     assert resident_bytes(config, small) < resident_bytes(config, full) < 3.1 * resident_bytes(config, now)
+
+
+def test_slabs_of_logits_are_those_of_the_loss(fixtures_dir: Path) -> None:
+    """They are larger on a GPU: with few rows the head would be read too often."""
+    assert (training_step.SLAB, training_step.GPU_SLAB) == (cross_entropy.SLAB_BYTES, cross_entropy.GPU_SLAB_BYTES)
+    config = shortened(fixtures_dir, "Qwen3-0.6B", 1)
+    here, there = (step_bytes(config, StepSettings("bf16", 8, 32_768, gpu=gpu)) for gpu in (False, True))
+    assert there - here == 3 * (training_step.GPU_SLAB - training_step.SLAB)
