@@ -1,0 +1,57 @@
+"""Rows of a quantised matrix made dense, by csrc/metal/dequantize.metal."""
+
+import torch
+from torch import Tensor
+
+from loralab_core.ops.metal.launch import NAMES, Argument, Kernels, cut, packed
+
+EIGHT_COLUMNS, SIZE = 8, (32, 8)
+
+
+def weight_arguments(
+    codes: Tensor,
+    scales: Tensor,
+    steps: Tensor | None,
+    codebook: Tensor | None,
+    zeros: Tensor | None,
+    width: int,
+    group: int,
+) -> tuple[str, list[Argument]]:
+    """ "4bit" or "8bit", and the buffers 0 to 5 of every kernel that reads a weight (WEIGHT_BUFFERS)."""
+    given = [
+        packed(codes),
+        packed(scales),
+        *(scales if each is None else packed(each) for each in (steps, codebook, zeros)),
+    ]
+    bits = "8bit" if codebook is None else "4bit"
+    return bits, [*given, [len(codes), width, group, int(zeros is not None)]]
+
+
+def dequantize_to(kernels: Kernels, dense: Tensor, weight: tuple[str, list[Argument]], first: int, last: int) -> None:
+    """Rows [first, last) into `dense` [last − first, in], contiguous, of any of the three types."""
+    bits, arguments = weight
+    groups = (cut(cut(dense.shape[1], EIGHT_COLUMNS), SIZE[0]), cut(last - first, SIZE[1]))
+    name = f"dequantize_{bits}_{NAMES[dense.dtype]}"
+    kernels.run("dequantize", name, *arguments, [first, last], dense, groups=groups, size=SIZE)
+
+
+def dequantize(
+    kernels: Kernels,
+    codes: Tensor,
+    scales: Tensor,
+    steps: Tensor | None,
+    codebook: Tensor | None,
+    zeros: Tensor | None,
+    width: int,
+    group: int,
+    first: int,
+    last: int,
+    bf16: bool,
+) -> Tensor:
+    """loralab::dequantize. Raises ValueError for rows that are not there."""
+    if not 0 <= first <= last <= len(codes):
+        raise ValueError(f"rows {first} to {last} are not among the {len(codes)} of the weight")
+    dense = codes.new_empty(last - first, width, dtype=torch.bfloat16 if bf16 else torch.float32)
+    weight = weight_arguments(codes, scales, steps, codebook, zeros, width, group)
+    dequantize_to(kernels, dense, weight, first, last)
+    return dense
