@@ -31,6 +31,6 @@ inline void dequantize(Weight<EIGHT> w, Rows rows, device T* y, uint2 at) {
                                         uint index [[thread_index_in_threadgroup]]) {                            \
         threadgroup float table[16];                                                                             \
         fill_table(table, codebook, index, EIGHT);                                                               \
-        dequantize<EIGHT, T>(weight_of<EIGHT>(codes, scales, steps, zeros, table, matrix), rows, y, at);         \
+        dequantize<EIGHT, T>(weight_of<EIGHT>(codes, scales, steps, zeros, table, form), rows, y, at);         \
     }
 FOR_WEIGHTS_AND_TYPES(DEQUANTIZE)

@@ -7,6 +7,9 @@
 #include <metal_stdlib>
 using namespace metal;
 
+// Arrays live in registers only where every index is known: loops over them have to go.
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 struct Matrix {
     int out, in;
     int group;      // elements that share a scale; of 8 bits unused
@@ -19,7 +22,7 @@ constant constexpr int SCALE_ROWS = 16;  // rows that share a step and an offset
 #define WEIGHT_BUFFERS                                                               \
     device const uchar* codes [[buffer(0)]], device const uchar* scales [[buffer(1)]], \
         device const float* steps [[buffer(2)]], device const float* codebook [[buffer(3)]], \
-        device const uchar* zeros [[buffer(4)]], constant Matrix& matrix [[buffer(5)]]
+        device const uchar* zeros [[buffer(4)]], constant Matrix& form [[buffer(5)]]
 
 // The sixteen values go to the group's memory: sixteen banks, so lanes that look up different codes never collide.
 inline void fill_table(threadgroup float* table, device const float* codebook, uint index, bool eight) {
@@ -82,13 +85,13 @@ struct Weight {
 
 template <bool EIGHT>
 inline Weight<EIGHT> weight_of(device const uchar* codes, device const uchar* scales, device const float* steps,
-                               device const uchar* zeros, threadgroup const float* table, constant Matrix& matrix) {
+                               device const uchar* zeros, threadgroup const float* table, constant Matrix& form) {
     Weight<EIGHT> w;
     w.codes = codes, w.scales = scales, w.steps = steps, w.zeros = zeros, w.table = table;
-    w.out = matrix.out, w.in = matrix.in, w.group = matrix.group;
-    w.groups = EIGHT ? 1 : (matrix.in + matrix.group - 1) / matrix.group;
-    w.width = EIGHT ? matrix.in : w.groups * matrix.group;
-    w.has_zeros = matrix.has_zeros != 0;
+    w.out = form.out, w.in = form.in, w.group = form.group;
+    w.groups = EIGHT ? 1 : (form.in + form.group - 1) / form.group;
+    w.width = EIGHT ? form.in : w.groups * form.group;
+    w.has_zeros = form.has_zeros != 0;
     return w;
 }
 

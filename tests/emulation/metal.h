@@ -16,10 +16,13 @@ using uint = unsigned;
 using ulong = unsigned long;
 using half = _Float16;
 
-#define VECTOR2(T, NAME) \
-    struct NAME { T x, y; T operator[](int i) const { return i ? y : x; } }
-VECTOR2(uint, uint2);
-VECTOR2(ulong, ulong2);
+struct uint2 {
+    uint x, y;
+};
+struct ulong2 {
+    ulong x, y;
+    ulong2(ulong x, ulong y) : x(x), y(y) {}
+};
 struct uint3 {
     uint x, y, z;
     operator uint() const { return x; }
@@ -138,7 +141,7 @@ template <class T, int Columns, int Rows>
 inline simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) { return {{value, value}}; }
 
 template <class T, int C, int R>
-inline void simdgroup_load(simdgroup_matrix<T, C, R>& to, const T* from, ulong stride, ulong2 origin = {0, 0},
+inline void simdgroup_load(simdgroup_matrix<T, C, R>& to, const T* from, ulong stride, ulong2 origin = ulong2(0, 0),
                            bool transposed = false) {
     for (int i = 0; i < 2; i++) {
         const ulong row = to.row(), column = to.column() + i;
@@ -147,7 +150,7 @@ inline void simdgroup_load(simdgroup_matrix<T, C, R>& to, const T* from, ulong s
 }
 
 template <class T, int C, int R>
-inline void simdgroup_store(const simdgroup_matrix<T, C, R>& from, T* to, ulong stride, ulong2 origin = {0, 0},
+inline void simdgroup_store(const simdgroup_matrix<T, C, R>& from, T* to, ulong stride, ulong2 origin = ulong2(0, 0),
                             bool transposed = false) {
     for (int i = 0; i < 2; i++) {
         const ulong row = from.row(), column = from.column() + i;

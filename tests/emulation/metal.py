@@ -158,7 +158,6 @@ def built(code: str, *flags: str, suffix: str = ".so") -> Path:
         return target
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         machine, made = Path(scratch) / "group.o", Path(scratch) / "made"
-        own = [flag for flag in flags if not flag.startswith("-fsanitize")]
         tsan = ["-DLORALAB_TSAN"] if "-fsanitize=thread" in flags else []
         _run(["-std=c++17", "-O2", "-fPIC", "-c", *tsan, str(HERE / "group.cpp"), "-o", str(machine)])
         shared = ["-shared"] if suffix == ".so" else []

@@ -1,11 +1,21 @@
 """Rows of a quantised matrix made dense, by csrc/metal/dequantize.metal."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from loralab_core.ops.metal.launch import NAMES, Argument, Kernels, cut, packed
 
 EIGHT_COLUMNS, SIZE = 8, (32, 8)
+
+
+class Packed(NamedTuple):
+    """A weight as kernels take it."""
+
+    bits: str  # "4bit" or "8bit", as kernels are named
+    arguments: list[Argument]  # buffers 0 to 5 (WEIGHT_BUFFERS of csrc/metal/weight.metal)
+    shape: tuple[int, int]
 
 
 def weight_arguments(
@@ -16,23 +26,21 @@ def weight_arguments(
     zeros: Tensor | None,
     width: int,
     group: int,
-) -> tuple[str, list[Argument]]:
-    """ "4bit" or "8bit", and the buffers 0 to 5 of every kernel that reads a weight (WEIGHT_BUFFERS)."""
+) -> Packed:
     given = [
         packed(codes),
         packed(scales),
         *(scales if each is None else packed(each) for each in (steps, codebook, zeros)),
     ]
     bits = "8bit" if codebook is None else "4bit"
-    return bits, [*given, [len(codes), width, group, int(zeros is not None)]]
+    return Packed(bits, [*given, [len(codes), width, group, int(zeros is not None)]], (len(codes), width))
 
 
-def dequantize_to(kernels: Kernels, dense: Tensor, weight: tuple[str, list[Argument]], first: int, last: int) -> None:
+def dequantize_to(kernels: Kernels, dense: Tensor, weight: Packed, first: int, last: int) -> None:
     """Rows [first, last) into `dense` [last − first, in], contiguous, of any of the three types."""
-    bits, arguments = weight
     groups = (cut(cut(dense.shape[1], EIGHT_COLUMNS), SIZE[0]), cut(last - first, SIZE[1]))
-    name = f"dequantize_{bits}_{NAMES[dense.dtype]}"
-    kernels.run("dequantize", name, *arguments, [first, last], dense, groups=groups, size=SIZE)
+    name = f"dequantize_{weight.bits}_{NAMES[dense.dtype]}"
+    kernels.run("dequantize", name, *weight.arguments, [first, last], dense, groups=groups, size=SIZE)
 
 
 def dequantize(

@@ -1,15 +1,15 @@
 """Calling a kernel, and what is relied on of torch.mps.compile_shader (torch 2.10; torch/csrc/mps/Module.cpp).
 
-* `compile_shader(source)` compiles at once and raises SyntaxError with Metal's message; a kernel is an attribute of what
-  it returns. Math is "safe" unless PYTORCH_MPS_FAST_MATH is set; products and sums are contracted even so, which only
-  `#pragma METAL fp contract(off)` in the source prevents.
+* `compile_shader(source)` compiles at once and raises SyntaxError with Metal's message; a kernel is an attribute of
+  what it returns. Math is "safe" unless PYTORCH_MPS_FAST_MATH is set; products and sums are contracted even so, which
+  only `#pragma METAL fp contract(off)` in the source prevents.
 * Positional arguments become buffers 0, 1, 2 … A tensor: its memory from its storage offset on, strides unseen, so it
   must be contiguous unless a kernel is told its strides. A list of ints: 64 bits each, or 32 where `arg_casts` says
   "int32" for its position; a list of floats: 32 bits each. Lists may not be empty, and None is not taken: an optional
   tensor that is absent is replaced by any other. At most 31 buffers.
-* `threads` counts threads, not groups, and Metal cuts the last group short: here it is always a multiple of `group_size`,
-  since a group that lacks threads would lack lanes of a sum. `group_size` may not exceed what the kernel's registers
-  allow (1,024 at most); more is a ValueError. A simdgroup has 32 lanes on every Apple GPU.
+* `threads` counts threads, not groups, and Metal cuts the last group short: here it is always a multiple of
+  `group_size`, since a group that lacks threads would lack lanes of a sum. `group_size` may not exceed what the
+  kernel's registers allow (1,024 at most); more is a ValueError. A simdgroup has 32 lanes on every Apple GPU.
 * A launch is encoded on torch's own stream, in order with torch's operators; nothing waits for it.
 """
 

@@ -6,7 +6,7 @@ from loralab_core.errors import LoraLabError
 from loralab_core.ops.native.sources import sources
 
 INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
-FILES = ("dequantize",)
+FILES = ("dequantize", "rows", "tiles", "adam8bit", "norm", "rotary", "gate", "loss")
 
 
 def source(name: str) -> str:
