@@ -5,6 +5,7 @@ csrc/cpu/adam8bit.h does the same in one pass and to the same codes: every produ
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from loralab_core.ops.blockwise8 import BLOCK, dequantize_blockwise, dynamic_map, quantize_blockwise
 from loralab_core.ops.library import LIBRARY
+from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native.library import native
 from loralab_core.ops.random_bits import stochastic_bf16
 
@@ -54,15 +56,25 @@ def adamw8bit_(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor],
     [elements / 256, rounded up], or as float32 without. A bf16 parameter is rounded by chance (see stochastic_bf16).
     """
     small = state["exp_avg"].dtype != torch.uint8
-    known = parameter.device.type == "cpu" and "adam8bit" in native().operators
-    (by_kernel if known and not small else by_torch)(parameter, gradient, state, step)
+    (by_torch if small or not _has_kernel(parameter) else by_kernel)(parameter, gradient, state, step)
+
+
+def _has_kernel(parameter: Tensor) -> bool:
+    if parameter.is_mps:
+        return "adam8bit_" in metal().operators and parameter.dtype in (torch.float32, torch.bfloat16)
+    return parameter.is_cpu and "adam8bit" in native().operators
+
+
+@cache
+def _maps(device: torch.device) -> tuple[Tensor, Tensor]:
+    return dynamic_map(True).to(device), dynamic_map(False).to(device)
 
 
 def by_kernel(parameter: Tensor, gradient: Tensor, state: Mapping[str, Tensor], step: AdamStep) -> None:
-    """By loralab::adam8bit of csrc/cpu/adam8bit.h, for moments in 8 bits on a CPU."""
+    """By loralab::adam8bit_, for moments in 8 bits: csrc/cpu/adam8bit.h, csrc/metal/adam8bit.metal."""
     moments = [state[name] for name in ("exp_avg", "exp_avg_sq")]
     scales = [state[f"{name}_scale"] for name in ("exp_avg", "exp_avg_sq")]
-    maps = (dynamic_map(True), dynamic_map(False))
+    maps = _maps(parameter.device)
     torch.ops.loralab.adam8bit_(parameter, gradient.contiguous(), *moments, *scales, list(step[:8]), step.seed, *maps)
 
 

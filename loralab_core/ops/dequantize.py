@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
+from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
 from loralab_core.ops.quant_matmul import WEIGHT, assembled, parts
@@ -30,6 +31,8 @@ def dequantize(weight: QuantTensor, dtype: torch.dtype, first: int = 0, last: in
 def _has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type == "cuda":
         return dtype in ELEMENTS and "dequantize" in native_gpu(device.index).operators
+    if device.type == "mps":
+        return dtype in ELEMENTS and "dequantize" in metal().operators
     return device.type == "cpu" and dtype in ELEMENTS[:2] and native().library is not None
 
 

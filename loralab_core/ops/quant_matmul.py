@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
+from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native.choice import choose
 from loralab_core.ops.native.gpu import choose_on_gpu
 from loralab_core.quant.tensor import Kind, QuantTensor
@@ -78,11 +79,7 @@ def quant_matmul(
     left [rows, extra], right [columns of y, extra] and bias [columns of y] are float32. compute: with activations as
     they are, or rounded to 8 bits. The path that won on this device multiplies (loralab_core/ops/native).
     """
-    if x.is_cpu:
-        path = choose(x.shape[0], *weight.shape, transposed, compute, x.dtype)
-    else:
-        columns = weight.shape[1 if transposed else 0]
-        path = choose_on_gpu(x, weight.codebook is None, columns, transposed, compute) if x.is_cuda else None
+    path = path_of(x, weight, transposed, compute)
     if path is None:
         return reference(x, weight, transposed, left, right, bias)
     if x.is_cpu:  # GPUs' kernels take these in any type
@@ -91,6 +88,15 @@ def quant_matmul(
         bias = None if bias is None else bias.float().contiguous()
     y: Tensor = MULTIPLY(x, *parts(weight), transposed, left, right, bias, path)
     return y
+
+
+def path_of(x: Tensor, weight: QuantTensor, transposed: bool, compute: Numerics) -> str | None:
+    """What multiplies on x's device; None where the reference does."""
+    if x.is_cpu:
+        return choose(x.shape[0], *weight.shape, transposed, compute, x.dtype)
+    if x.is_cuda:
+        return choose_on_gpu(x, weight.codebook is None, weight.shape[1 if transposed else 0], transposed, compute)
+    return metal().path(x.shape[0], transposed, x.dtype) if x.is_mps else None
 
 
 def reference(

@@ -6,6 +6,7 @@ import torch
 
 import loralab_core
 from loralab_core.models.incoming import Recipe
+from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native import choice
 from loralab_core.ops.native.choice import Table
 from loralab_core.ops.native.library import native
@@ -41,9 +42,13 @@ def environment(device: torch.device, base: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "kernels": str(native()) if base in QUANTISED else "reference",
+        "kernels": _kernels(device) if base in QUANTISED else "reference",
     }
     return facts | ({"quantised": Recipe.of(base).name} if base in QUANTISED else {})
+
+
+def _kernels(device: torch.device) -> str:
+    return str(metal() if device.type == "mps" else native())
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:

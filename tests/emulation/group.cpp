@@ -67,12 +67,13 @@ struct Fiber {
     std::vector<std::vector<Copy>> batches;
     std::vector<Copy> open;
     void* race = nullptr;  // what ThreadSanitizer knows it by
+    unsigned group_turn, warp_turn;  // barriers it has passed
 };
 
 struct Warp {
     char gifts[2][WARP][GIFT];  // taken in turns: one may still be read while the next is given
     int turn = 0;
-    char sync;
+    char sync[2];
 };
 
 std::vector<Fiber> fibers;
@@ -83,7 +84,8 @@ Fiber* running = nullptr;
 const std::function<void()>* work = nullptr;
 uint64_t order = 0;
 long idle = 0;  // times that threads have waited since somebody did something
-char start_sync, group_sync, end_sync;
+// Two for a barrier, by turns: who is ahead arrives at the next one before the last has left this one.
+char start_sync, group_sync[2], end_sync;
 void* scheduler_race = nullptr;
 
 [[noreturn]] void fail(const char* what) {
@@ -161,6 +163,7 @@ std::vector<size_t> sequence() {
 void prepare(Fiber& fiber) {
     fiber.waits = Waits::for_nothing;
     fiber.batches.clear(), fiber.open.clear();
+    fiber.group_turn = fiber.warp_turn = 0;
     fiber.position.entered = false;
     ucontext_t& context = fiber.position.context;
     getcontext(&context);
@@ -168,7 +171,7 @@ void prepare(Fiber& fiber) {
     context.uc_stack.ss_size = STACK;
     context.uc_link = nullptr;
     makecontext(&context, enter, 0);
-    fiber.race = new_race();
+    if (!fiber.race) fiber.race = new_race();  // kept from group to group: making one takes long
 }
 
 void run_group() {
@@ -185,7 +188,6 @@ void run_group() {
         if (!let_go() && !moved) fail("threads wait for others that have ended or wait for something else");
     }
     after(&end_sync);
-    for (Fiber& each : fibers) end_race(each.race);
 }
 
 }  // namespace
@@ -214,16 +216,18 @@ void run(Dim groups, Dim threads, size_t bytes, const std::function<void()>& bod
                 }
                 run_group();
             }
+    for (Fiber& each : fibers) end_race(each.race);
 }
 
 void barrier() {
-    before(&group_sync);
+    char* sync = &group_sync[running->group_turn++ % 2];
+    before(sync);
     wait(Waits::for_group);
-    after(&group_sync);
+    after(sync);
 }
 
 void warp_barrier() {
-    char* sync = &warps[running->place.index / WARP].sync;
+    char* sync = &warps[running->place.index / WARP].sync[running->warp_turn++ % 2];
     before(sync);
     wait(Waits::for_warp);
     after(sync);

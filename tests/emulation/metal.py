@@ -1,8 +1,8 @@
 """torch.mps.compile_shader for a computer without Metal: the same call, the same kernels, tensors of the CPU.
 
 A .metal file goes through the preprocessor, each kernel's signature is read, and g++ compiles the rest as it stands
-against metal.h. Arguments are checked more strictly than Metal checks them: types, sizes, whole groups. A `Tape` keeps
-what was launched, for a program that runs it again under a sanitizer (replay.cpp).
+against metal.h. Arguments are checked more strictly than Metal checks them: types, sizes, whole groups. What is launched
+can be kept on a tape, for a program that launches it again under a sanitizer (replay.h).
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import re
 import struct
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +21,9 @@ from torch import Tensor
 
 HERE = Path(__file__).parent
 CXX = "g++"
-FLAGS = ("-std=c++14", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-attributes", "-Wno-unknown-pragmas")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-attributes", "-Wno-unknown-pragmas", "-Wno-unused-function")
+FLAGS = ("-std=c++14", "-O1", "-fPIC", "-fsigned-char", "-ffp-contract=off", *WARNINGS)
+HEADER = '#include "metal.h"\n'
 POINTED = {
     torch.float32: {"float", "uchar"},  # scales of 8 bits come as bytes
     torch.float16: {"half"},
@@ -87,7 +89,7 @@ def translated(source: str) -> tuple[str, list[Signature]]:
         ]
         signatures.append(signature)
         end = last + 1
-    return "\n".join(['#include "metal.h"', *pieces, plain[end:]]), signatures
+    return "\n".join([*pieces, plain[end:]]), signatures
 
 
 def _closing(text: str, start: int) -> int:
@@ -148,64 +150,44 @@ def _run(arguments: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def built(code: str, *flags: str, suffix: str = ".so") -> Path:
-    """Compiled together with group.cpp, once for all processes of a test run."""
+def program(sources: list[str], *flags: str) -> Path:
+    """One that launches again what was kept on a tape, of the kernels of all these sources, each in its own namespace."""
+    pieces, names = [HEADER], []
+    for number, source in enumerate(sources):
+        code, signatures = translated(source)
+        pieces.append(f"namespace source_{number} {{\n{code}\n}}\n")
+        names += [(each.name, f"source_{number}::launch_{each.name}") for each in signatures]
+    entries = "".join(f'{{"{name}", {launch}}},\n' for name, launch in names)
+    pieces.append(f'#include "replay.h"\nconst Entry kernels[] = {{\n{entries}{{nullptr, nullptr}}}};\n')
+    return built("".join(pieces), *flags)
+
+
+def built(code: str, *flags: str) -> Path:
+    """Compiled together with group.cpp, which no sanitizer may see; once for all processes that ask for the same."""
     parts = [code, *(path.read_text() for path in sorted(HERE.glob("*.[ch]*"))), repr((FLAGS, flags))]
     directory = Path(tempfile.gettempdir()) / f"loralab-emulation-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
-    target = directory / (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24] + suffix)
+    target = directory / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     if target.exists():
         return target
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         machine, made = Path(scratch) / "group.o", Path(scratch) / "made"
         tsan = ["-DLORALAB_TSAN"] if "-fsanitize=thread" in flags else []
         _run(["-std=c++17", "-O2", "-fPIC", "-c", *tsan, str(HERE / "group.cpp"), "-o", str(machine)])
-        shared = ["-shared"] if suffix == ".so" else []
-        _run(
-            [
-                *FLAGS,
-                *flags,
-                *shared,
-                "-fPIC",
-                f"-I{HERE}",
-                "-x",
-                "c++",
-                "-",
-                "-x",
-                "none",
-                str(machine),
-                "-o",
-                str(made),
-            ],
-            code,
-        )
+        how = [*FLAGS, *flags, f"-I{HERE}", "-o", str(made)]
+        _run([*how, "-x", "c++", "-", "-x", "none", str(machine)], code)
         os.replace(made, target)
     return target
 
 
-@dataclass
-class Tape:
-    """Launches, written for replay.cpp: whoever sets `recorder` keeps what is launched from then on."""
-
-    file: BinaryIO
-    names: list[str] = field(default_factory=list)
-
-    def keep(self, name: str, buffers: list[bytes], skews: list[int], groups: list[int], threads: list[int]) -> None:
-        self.names.append(name)
-        self.file.write(struct.pack("<64s7I", name.encode(), len(buffers), *groups, *threads))
-        for each, skew in zip(buffers, skews, strict=True):
-            self.file.write(struct.pack("<2Q", len(each), skew) + each)
-
-
-recorder: Tape | None = None
+tape: BinaryIO | None = None  # where launches are kept, if anywhere
 order = 0  # in which fibers run: as group.h numbers them
 
 
 class Library:
     def __init__(self, code: str, signatures: list[Signature]) -> None:
-        self.code = code
         self._signatures = {each.name: each for each in signatures}
-        self._loaded = ctypes.CDLL(str(built(code)))
+        self._loaded = ctypes.CDLL(str(built(HEADER + code, "-shared")))
 
     def __dir__(self) -> list[str]:
         return list(self._signatures)
@@ -249,8 +231,11 @@ class Kernel:
         pointers = [each.data_ptr() if isinstance(each, Tensor) else ctypes.addressof(each) for each in kept]
         groups = [n // size for n, size in zip(threads, group_size, strict=True)]
         shape = [[*each, 1, 1][:3] for each in (groups, list(group_size))]
-        if recorder:
-            recorder.keep(self.signature.name, [_content(each) for each in kept], [at % 64 for at in pointers], *shape)
+        if tape:
+            tape.write(struct.pack("<64s7I", self.signature.name.encode(), len(kept), *shape[0], *shape[1]))
+            for each, at in zip(kept, pointers, strict=True):
+                content = _content(each)
+                tape.write(struct.pack("<2Q", len(content), at % 64) + content)
         launch = getattr(self._loaded, f"launch_{self.signature.name}")
         launch(
             (ctypes.c_void_p * len(pointers))(*pointers),

@@ -1,8 +1,8 @@
 """Products with a quantised matrix: which kernel, and how it is launched (csrc/metal/rows.metal and tiles.metal).
 
-rows: x·Wᵀ for up to eight rows of x, W read once. tiles: any rows, both ways. gemm: W made dense a slab at a time, by our
-kernel, for torch's own product. Which is the fastest where, `make mac` measures; until somebody has, few rows go by
-rows and all others by tiles.
+rows: x·Wᵀ for up to eight rows of x, W read once. tiles: any rows, both ways. gemm: W made dense a slab at a time, by
+our kernel, for torch's own product. Which is the fastest where, `make mac` measures; until somebody has, few rows go
+by rows and all others by tiles.
 """
 
 import torch
