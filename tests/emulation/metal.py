@@ -1,8 +1,8 @@
 """torch.mps.compile_shader for a computer without Metal: the same call, the same kernels, tensors of the CPU.
 
 A .metal file goes through the preprocessor, each kernel's signature is read, and g++ compiles the rest as it stands
-against metal.h. Arguments are checked more strictly than Metal checks them: types, sizes, whole groups. What is launched
-can be kept on a tape, for a program that launches it again under a sanitizer (replay.h).
+against metal.h. Arguments are checked more strictly than Metal checks them: types, sizes, whole groups. What is
+launched can be kept on a tape, for a program that launches it again under a sanitizer (replay.h).
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import re
 import struct
 import subprocess
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +34,7 @@ POINTED = {
     torch.int64: {"long"},
 }
 OPTIONAL = {"steps", "codebook", "zeros", "left", "right", "bias"}  # stand for any buffer where they are absent
+LAUNCH, BUFFER = "<64s7I", "<2Q"  # on a tape: name, number of buffers, groups, threads; bytes, place within 64
 GROUP_MEMORY = 32768  # bytes, on every Apple GPU
 KERNEL = re.compile(r"\bkernel\s+void\s+(\w+)\s*\(")
 SHARED = re.compile(r"\bthreadgroup\s+(\w+)\s+(\w+)\s*\[([^\]]+)\]\s*;")
@@ -69,26 +71,24 @@ class CompileError(Exception):
     """What g++ said of a kernel."""
 
 
-def compile_shader(source: str) -> "Library":
-    """As torch.mps.compile_shader."""
-    return Library(*translated(source))
+def compile_shader(source: str, only: Collection[str] | None = None, *flags: str) -> "Library":
+    """As torch.mps.compile_shader; of some kernels only where that saves time."""
+    return Library(*translated(source, only), *flags)
 
 
-def translated(source: str) -> tuple[str, list[Signature]]:
-    """C++ with an entry `launch_<kernel>` for each kernel, and their signatures."""
+def translated(source: str, only: Collection[str] | None = None) -> tuple[str, list[Signature]]:
+    """C++ with an entry `launch_<kernel>` for each kernel, or for those in `only`, and their signatures."""
     text = re.sub(r"^#include <metal_\w+>$|^#pragma METAL.*$", "", source, flags=re.MULTILINE)
     plain = _run(["-E", "-P", "-D__METAL_VERSION__=310", "-x", "c++", "-"], text)
     pieces, signatures, end = [], [], 0
     for found in KERNEL.finditer(plain):
         close = _closing(plain, found.end() - 1)
         last = _closing(plain, plain.index("{", close))
-        signature = Signature(found[1], _parameters(plain[found.end() : close]))
-        pieces += [
-            plain[end : found.start()],
-            _entry(signature, plain[found.end() : close], plain[close + 1 : last + 1]),
-        ]
-        signatures.append(signature)
+        pieces.append(plain[end : found.start()])
         end = last + 1
+        if only is None or found[1] in only:
+            signatures.append(Signature(found[1], _parameters(plain[found.end() : close])))
+            pieces.append(_entry(signatures[-1], plain[found.end() : close], plain[close + 1 : end]))
     return "\n".join([*pieces, plain[end:]]), signatures
 
 
@@ -150,11 +150,11 @@ def _run(arguments: list[str], text: str | None = None) -> str:
     return done.stdout
 
 
-def program(sources: list[str], *flags: str) -> Path:
-    """One that launches again what was kept on a tape, of the kernels of all these sources, each in its own namespace."""
+def program(sources: list[str], only: Collection[str] | None, *flags: str) -> Path:
+    """One that launches again what was kept on a tape; each source in a namespace of its own."""
     pieces, names = [HEADER], []
     for number, source in enumerate(sources):
-        code, signatures = translated(source)
+        code, signatures = translated(source, only)
         pieces.append(f"namespace source_{number} {{\n{code}\n}}\n")
         names += [(each.name, f"source_{number}::launch_{each.name}") for each in signatures]
     entries = "".join(f'{{"{name}", {launch}}},\n' for name, launch in names)
@@ -163,20 +163,23 @@ def program(sources: list[str], *flags: str) -> Path:
 
 
 def built(code: str, *flags: str) -> Path:
-    """Compiled together with group.cpp, which no sanitizer may see; once for all processes that ask for the same."""
-    parts = [code, *(path.read_text() for path in sorted(HERE.glob("*.[ch]*"))), repr((FLAGS, flags))]
+    """Compiled together with group.cpp, which no sanitizer may see."""
+    tsan = ["-DLORALAB_TSAN"] if "-fsanitize=thread" in flags else []
+    group = _made(["-std=c++17", "-O2", "-fPIC", "-c", *tsan, "-x", "c++", "-"], (HERE / "group.cpp").read_text())
+    return _made([*FLAGS, *flags, "-x", "c++", "-", "-x", "none", str(group)], code)
+
+
+def _made(command: list[str], code: str) -> Path:
+    """What g++ makes of it, once for all processes that ask for the same."""
+    parts = [code, *(path.read_text() for path in sorted(HERE.glob("*.h"))), repr(command)]
     directory = Path(tempfile.gettempdir()) / f"loralab-emulation-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
-    target = directory / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    if target.exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        machine, made = Path(scratch) / "group.o", Path(scratch) / "made"
-        tsan = ["-DLORALAB_TSAN"] if "-fsanitize=thread" in flags else []
-        _run(["-std=c++17", "-O2", "-fPIC", "-c", *tsan, str(HERE / "group.cpp"), "-o", str(machine)])
-        how = [*FLAGS, *flags, f"-I{HERE}", "-o", str(made)]
-        _run([*how, "-x", "c++", "-", "-x", "none", str(machine)], code)
-        os.replace(made, target)
+    target = directory / (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24] + ".o")
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+            made = Path(scratch) / "made"
+            _run([f"-I{HERE}", *command, "-o", str(made)], code)
+            os.replace(made, target)
     return target
 
 
@@ -185,9 +188,9 @@ order = 0  # in which fibers run: as group.h numbers them
 
 
 class Library:
-    def __init__(self, code: str, signatures: list[Signature]) -> None:
+    def __init__(self, code: str, signatures: list[Signature], *flags: str) -> None:
         self._signatures = {each.name: each for each in signatures}
-        self._loaded = ctypes.CDLL(str(built(HEADER + code, "-shared")))
+        self._loaded = ctypes.CDLL(str(built(HEADER + code, "-shared", *flags)))
 
     def __dir__(self) -> list[str]:
         return list(self._signatures)
@@ -232,10 +235,10 @@ class Kernel:
         groups = [n // size for n, size in zip(threads, group_size, strict=True)]
         shape = [[*each, 1, 1][:3] for each in (groups, list(group_size))]
         if tape:
-            tape.write(struct.pack("<64s7I", self.signature.name.encode(), len(kept), *shape[0], *shape[1]))
+            tape.write(struct.pack(LAUNCH, self.signature.name.encode(), len(kept), *shape[0], *shape[1]))
             for each, at in zip(kept, pointers, strict=True):
                 content = _content(each)
-                tape.write(struct.pack("<2Q", len(content), at % 64) + content)
+                tape.write(struct.pack(BUFFER, len(content), at % 64) + content)
         launch = getattr(self._loaded, f"launch_{self.signature.name}")
         launch(
             (ctypes.c_void_p * len(pointers))(*pointers),

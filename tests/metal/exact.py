@@ -68,5 +68,6 @@ def fibers_run(order: int) -> Iterator[None]:
 
 def error(y: Tensor, expected: Tensor) -> float:
     """Relative, of the norm; NaN anywhere is infinite."""
-    found = float((y.double() - expected.detach()).norm() / expected.norm().clamp_min(1e-30))
+    expected = expected.detach()
+    found = float((y.double() - expected).norm() / expected.norm().clamp_min(1e-30))
     return found if found == found else float("inf")

@@ -46,8 +46,9 @@ def _product(path: str, kernels: Kernels, device: torch.device) -> str:
         inner, columns = (OUT, WIDTH) if transposed else (WIDTH, OUT)
         x, left, right, bias = _normal((rows, inner), (rows, EXTRA), (columns, EXTRA), (columns,))
         x = x.to(dtype)
-        there = [each.to(device) for each in (left, right, bias)]
-        y = products.quant_matmul(kernels, x.to(device), *parts(weight.to(device)), transposed, *there, path)
+        packed = parts(weight.to(device))
+        addend = (left.to(device), right.to(device), bias.to(device))
+        y = products.quant_matmul(kernels, x.to(device), *packed, transposed, *addend, path)
         errors.append((y, reference(x.float(), weight, transposed, left, right, bias)))
     return _judge(errors)
 
@@ -90,14 +91,16 @@ def _moved(kernels: Kernels | None, device: torch.device, dtype: torch.dtype) ->
     parameter = start.to(device, dtype)
     state = {name: torch.zeros(ELEMENTS, dtype=torch.uint8, device=device) for name in ("exp_avg", "exp_avg_sq")}
     state |= {f"{name}_scale": torch.zeros(-(-ELEMENTS // 256), device=device) for name in tuple(state)}
-    maps = [dynamic_map(signed).to(device) for signed in (True, False)]
+    maps = (dynamic_map(True).to(device), dynamic_map(False).to(device))
     for number in (1, 2):
         step = adam.adam_step(1e-2, (0.9, 0.999), 1e-8, 0.1, number, 7 << 33 | 5)
         gradient = (start.roll(number) * 10 ** start.roll(-number)).to(device, dtype)
         if kernels is None:
             adam.by_torch(parameter, gradient, state, step)
         else:
-            states.adam8bit(kernels, parameter, gradient, *state.values(), list(step[:8]), step.seed, *maps)
+            mean, square, *scales = state.values()
+            numbers = list(step[:8])
+            states.adam8bit(kernels, parameter, gradient, mean, square, scales[0], scales[1], numbers, step.seed, *maps)
     return {name: each.cpu() for name, each in {**state, "parameter": parameter}.items()}
 
 
@@ -118,9 +121,9 @@ def _norm_backward(kernels: Kernels, device: torch.device) -> str:
         wide = x.float().requires_grad_()
         plain.rms_norm(wide, gain.float(), 1e-6, 1.0).backward(dy.float())  # type: ignore[no-untyped-call]
         scale = torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)
-        given = [each.to(device) for each in (dy, x, gain, scale)]
+        dx = elementwise.rms_norm_backward(kernels, dy.to(device), x.to(device), gain.to(device), scale.to(device), 1.0)
         assert wide.grad is not None
-        pairs.append((elementwise.rms_norm_backward(kernels, *given, 1.0), wide.grad))
+        pairs.append((dx, wide.grad))
     return _judge(pairs)
 
 
@@ -130,8 +133,7 @@ def _turned(kernels: Kernels, device: torch.device) -> str:
         x, angle = _normal((2, FEW, 3, 2 * EXTRA + 1), (1, FEW, 1, EXTRA))
         x = x.to(dtype)
         for sign in (1, -1):
-            given = [each.to(device) for each in (x, angle.cos(), angle.sin())]
-            y = elementwise.rotary(kernels, *given, sign < 0)
+            y = elementwise.rotary(kernels, x.to(device), angle.cos().to(device), angle.sin().to(device), sign < 0)
             pairs.append((y, plain.rotary(x.float(), angle.cos(), sign * angle.sin())))
     return _judge(pairs)
 
@@ -141,9 +143,9 @@ def _gated(kernels: Kernels, device: torch.device) -> str:
     for dtype in ROOM:
         (both,) = _normal((FEW, 2 * WIDTH))
         gate, up = both.to(dtype).chunk(2, -1)
-        there = both.to(device, dtype).chunk(2, -1)
+        there, beside = both.to(device, dtype).chunk(2, -1)
         for activation in elementwise.ACTIVATIONS:
-            y = elementwise.gated(kernels, *there, activation)
+            y = elementwise.gated(kernels, there, beside, activation)
             pairs.append((y, plain.gated(gate.float(), up.float(), activation)))
     return _judge(pairs)
 
@@ -152,12 +154,13 @@ def _gated_backward(kernels: Kernels, device: torch.device) -> str:
     pairs = []
     for dtype in ROOM:
         both, dy = (each.to(dtype) for each in _normal((FEW, 2 * WIDTH), (FEW, WIDTH)))
-        there = both.to(device).chunk(2, -1)
+        there, beside = both.to(device).chunk(2, -1)
         for activation in elementwise.ACTIVATIONS:
-            wide = [each.float().requires_grad_() for each in both.chunk(2, -1)]
-            plain.gated(*wide, activation).backward(dy.float())  # type: ignore[no-untyped-call]
-            ours = elementwise.gated_backward(kernels, dy.to(device), *there, activation)
-            pairs += [(each, other.grad) for each, other in zip(ours, wide, strict=True) if other.grad is not None]
+            gate, up = (each.float().requires_grad_() for each in both.chunk(2, -1))
+            plain.gated(gate, up, activation).backward(dy.float())  # type: ignore[no-untyped-call]
+            ours = elementwise.gated_backward(kernels, dy.to(device), there, beside, activation)
+            assert gate.grad is not None and up.grad is not None
+            pairs += list(zip(ours, (gate.grad, up.grad), strict=True))
     return _judge(pairs)
 
 
