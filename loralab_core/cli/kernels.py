@@ -21,10 +21,11 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     import torch
 
+    from loralab_core.ops.metal.library import is_here, metal
     from loralab_core.ops.native import choice, measure
     from loralab_core.ops.native.library import PATHS, native
 
-    active = native(say)
+    active, gpu = native(say), metal(say) if is_here() else None
     if arguments.bench and active.library:
         say("measuring; half a minute, best with nothing else running")
         measure.measure(active, dense=True)
@@ -39,11 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
         "measured": found is not None,
         "table": choice.table_in_use(),
         "microseconds": found.microseconds if found else {},
+        "metal": {"operators": gpu.operators, "paths": gpu.paths, "notes": gpu.notes} if gpu else None,
     }
     if arguments.json:
         print_json(facts)
     else:
-        for line in describe(active, facts):
+        for line in [*describe(active, facts), *describe_metal(facts["metal"])]:
             print(line)
     return 0
 
@@ -63,6 +65,14 @@ def describe(active: "Native", facts: dict[str, Any]) -> list[str]:
         if ratios := _ratios(paths, facts["microseconds"].get(name, [])):
             lines.append(f"  {'':28} against dense: {ratios}")
     return lines
+
+
+def describe_metal(facts: dict[str, Any] | None) -> list[str]:
+    """Of a Mac's GPU; nothing elsewhere."""
+    if facts is None:
+        return []
+    products = f"; products by {', '.join(facts['paths'])}" if facts["paths"] else ""
+    return [f"Metal         {', '.join(facts['operators']) or 'none'}{products}"]
 
 
 def _spans(paths: list[str]) -> str:
