@@ -1,5 +1,6 @@
 # make run    the studio, on whatever this computer has
 # make test   the same set-up, then every check
+# make mac    on a Mac: every Metal kernel compiled, tested and measured
 # make pocket the bundled model, made again from nothing
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 export PIP_CONSTRAINT := .venv/constraints.txt
 
-.PHONY: setup setup-run run test lint pocket screenshots format clean
+.PHONY: setup setup-run run test lint mac pocket screenshots format clean
 
 setup:
 	@$(PYTHON) tools/setup_venv.py test
@@ -26,6 +27,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What could not be done says why; a run that was cut short goes on where it was.
+mac:
+	@$(PYTHON) -m benchmarks.mac --check
+	@$(MAKE) setup
+	@$(BIN)/python -m benchmarks.mac
 
 # Pocket from nothing: about forty minutes on two cores; a step whose output is in build/pocket is left out.
 pocket: setup

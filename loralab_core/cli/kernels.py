@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         measure.measure(active, dense=True)
         choice.use_table(None)
     found = measure.kept_measurement(active) if active.library else None
-    facts = {
+    facts: dict[str, Any] = {
         "isa": active.isa,
         "library": str(active.library) if active.library else None,
         "threads": torch.get_num_threads(),

@@ -1,30 +1,21 @@
 """torch.mps.compile_shader for a computer without Metal: the same call, the same kernels, tensors of the CPU.
 
-A .metal file goes through the preprocessor, each kernel's signature is read, and g++ compiles the rest as it stands
-against metal.h. Arguments are checked more strictly than Metal checks them: types, sizes, whole groups. What is
-launched can be kept on a tape, for a program that launches it again under a sanitizer (replay.h).
+g++ compiles the very file that Metal would (metal_source.py, metal.h). Arguments are checked more strictly than Metal
+checks them: types, sizes, whole groups. What is launched can be kept on a tape, for a program that launches it again
+under a sanitizer (replay.h).
 """
 
 import ctypes
-import hashlib
-import os
-import re
 import struct
-import subprocess
-import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-HERE = Path(__file__).parent
-CXX = "g++"
-WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-attributes", "-Wno-unknown-pragmas", "-Wno-unused-function")
-FLAGS = ("-std=c++14", "-O1", "-fPIC", "-fsigned-char", "-ffp-contract=off", *WARNINGS)
-HEADER = '#include "metal.h"\n'
+from tests.emulation.metal_source import HEADER, Parameter, Signature, built, translated
+
 POINTED = {
     torch.float32: {"float", "uchar"},  # scales of 8 bits come as bytes
     torch.float16: {"half"},
@@ -36,118 +27,14 @@ POINTED = {
 OPTIONAL = {"steps", "codebook", "zeros", "left", "right", "bias"}  # stand for any buffer where they are absent
 LAUNCH, BUFFER = "<64s7I", "<2Q"  # on a tape: name, number of buffers, groups, threads; bytes, place within 64
 GROUP_MEMORY = 32768  # bytes, on every Apple GPU
-KERNEL = re.compile(r"\bkernel\s+void\s+(\w+)\s*\(")
-SHARED = re.compile(r"\bthreadgroup\s+(\w+)\s+(\w+)\s*\[([^\]]+)\]\s*;")
-PARAMETER = re.compile(
-    r"(?P<type>.+?)\s*(?P<kind>[*&]?)\s*(?P<name>\w+)\s*\[\[(?P<what>\w+)(?:\((?P<number>\d+)\))?\]\]", re.S
-)
 
-
-@dataclass(frozen=True)
-class Parameter:
-    type: str  # without address space
-    kind: str  # "*", "&" or "" of what is not a buffer
-    name: str
-    what: str
-
-    def value(self, buffer: int) -> str:
-        """As the entry passes it."""
-        if self.kind:
-            return f"{'*' if self.kind == '&' else ''}({self.type}*)buffers[{buffer}]"
-        return f"place::{self.what}()"
-
-
-@dataclass(frozen=True)
-class Signature:
-    name: str
-    parameters: tuple[Parameter, ...]
-
-    @property
-    def buffers(self) -> list[Parameter]:
-        return [each for each in self.parameters if each.kind]
-
-
-class CompileError(Exception):
-    """What g++ said of a kernel."""
+tape: BinaryIO | None = None  # where launches are kept, if anywhere
+order = 0  # in which fibers run: as group.h numbers them
 
 
 def compile_shader(source: str, only: Collection[str] | None = None, *flags: str) -> "Library":
     """As torch.mps.compile_shader; of some kernels only where that saves time."""
     return Library(*translated(source, only), *flags)
-
-
-def translated(source: str, only: Collection[str] | None = None) -> tuple[str, list[Signature]]:
-    """C++ with an entry `launch_<kernel>` for each kernel, or for those in `only`, and their signatures."""
-    text = re.sub(r"^#include <metal_\w+>$|^#pragma METAL.*$", "", source, flags=re.MULTILINE)
-    plain = _run(["-E", "-P", "-D__METAL_VERSION__=310", "-x", "c++", "-"], text)
-    pieces, signatures, end = [], [], 0
-    for found in KERNEL.finditer(plain):
-        close = _closing(plain, found.end() - 1)
-        last = _closing(plain, plain.index("{", close))
-        pieces.append(plain[end : found.start()])
-        end = last + 1
-        if only is None or found[1] in only:
-            signatures.append(Signature(found[1], _parameters(plain[found.end() : close])))
-            pieces.append(_entry(signatures[-1], plain[found.end() : close], plain[close + 1 : end]))
-    return "\n".join([*pieces, plain[end:]]), signatures
-
-
-def _closing(text: str, start: int) -> int:
-    """Where the bracket at `start` is closed."""
-    depth = 0
-    for at in range(start, len(text)):
-        depth += (text[at] in "({[") - (text[at] in ")}]")
-        if not depth:
-            return at
-    raise CompileError("a bracket is never closed")
-
-
-def _parameters(text: str) -> tuple[Parameter, ...]:
-    found = []
-    for each in re.split(r",(?![^\[]*\]\])", text):
-        match = PARAMETER.fullmatch(each.strip())
-        if match is None:
-            raise CompileError(f"a kernel's parameter is not understood: {each.strip()}")
-        words = [word for word in match["type"].split() if word not in ("device", "constant", "threadgroup")]
-        buffers = sum(bool(other.kind) for other in found)
-        if match["what"] == "buffer" and int(match["number"]) != buffers:
-            raise CompileError(f"{match['name']} is buffer {match['number']}, but it is the argument {buffers}")
-        if (match["what"] == "buffer") != bool(match["kind"]):
-            raise CompileError(f"{match['name']} is neither a buffer nor a place")
-        found.append(
-            Parameter(" ".join(word for word in words if word != "const"), match["kind"], match["name"], match["what"])
-        )
-    return tuple(found)
-
-
-def _entry(signature: Signature, parameters: str, body: str) -> str:
-    """The kernel as a function, its arrays of the group in a struct, and what Python calls."""
-    name, arrays = signature.name, SHARED.findall(body)
-    fields = "".join(f"alignas(16) {kind} {array}[{size}]; " for kind, array, size in arrays)
-    body = SHARED.sub(
-        lambda found: f"auto& {found[2]} = static_cast<shared_{name}*>(emulation::shared())->{found[2]};", body
-    )
-    buffers, values = iter(range(31)), []
-    for each in signature.parameters:
-        values.append(each.value(next(buffers) if each.kind else 0))
-    sizes = ", ".join(f"sizeof({each.type})" if each.kind == "&" else "0" for each in signature.buffers)
-    return f"""
-struct shared_{name} {{ {fields}}};
-static void {name}({parameters}) {body}
-extern "C" const unsigned long sizes_{name}[] = {{{sizes}, sizeof(shared_{name})}};
-extern "C" void launch_{name}(void** buffers, const unsigned* groups, const unsigned* threads, unsigned long order) {{
-    emulation::set_order(order);
-    emulation::run({{groups[0], groups[1], groups[2]}}, {{threads[0], threads[1], threads[2]}}, sizeof(shared_{name}),
-                   [&] {{ {name}({", ".join(values)}); }});
-}}
-"""
-
-
-def _run(arguments: list[str], text: str | None = None) -> str:
-    done = subprocess.run([CXX, *arguments], input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CompileError(done.stderr[:3000])
-    return done.stdout
 
 
 def program(sources: list[str], only: Collection[str] | None, *flags: str) -> Path:
@@ -160,31 +47,6 @@ def program(sources: list[str], only: Collection[str] | None, *flags: str) -> Pa
     entries = "".join(f'{{"{name}", {launch}}},\n' for name, launch in names)
     pieces.append(f'#include "replay.h"\nconst Entry kernels[] = {{\n{entries}{{nullptr, nullptr}}}};\n')
     return built("".join(pieces), *flags)
-
-
-def built(code: str, *flags: str) -> Path:
-    """Compiled together with group.cpp, which no sanitizer may see."""
-    tsan = ["-DLORALAB_TSAN"] if "-fsanitize=thread" in flags else []
-    group = _made(["-std=c++17", "-O2", "-fPIC", "-c", *tsan, "-x", "c++", "-"], (HERE / "group.cpp").read_text())
-    return _made([*FLAGS, *flags, "-x", "c++", "-", "-x", "none", str(group)], code)
-
-
-def _made(command: list[str], code: str) -> Path:
-    """What g++ makes of it, once for all processes that ask for the same."""
-    parts = [code, *(path.read_text() for path in sorted(HERE.glob("*.h"))), repr(command)]
-    directory = Path(tempfile.gettempdir()) / f"loralab-emulation-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    target = directory / (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24] + ".o")
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            made = Path(scratch) / "made"
-            _run([f"-I{HERE}", *command, "-o", str(made)], code)
-            os.replace(made, target)
-    return target
-
-
-tape: BinaryIO | None = None  # where launches are kept, if anywhere
-order = 0  # in which fibers run: as group.h numbers them
 
 
 class Library:

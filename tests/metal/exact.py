@@ -1,16 +1,22 @@
 """What the Metal tests share: quantised matrices, what they stand for in float64, outputs full of NaN beforehand."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor
 
 from loralab_core.ops.metal.launch import Kernels
 from loralab_core.quant import QuantTensor, quantize
 from tests.emulation import metal
+
+if sys.platform != "linux" or shutil.which("g++") is None:
+    pytest.skip("the emulation of Metal needs g++ on Linux", allow_module_level=True)
 
 TYPES = (torch.float32, torch.float16, torch.bfloat16)
 KINDS = [("nf4", 32, False), ("nf4", 64, False), ("int4", 128, False), ("int4", 64, True), ("int8", 64, False)]

@@ -17,6 +17,7 @@ from loralab_core.ops.metal.launch import Kernels
 from loralab_core.ops.metal.products import quant_matmul
 from loralab_core.ops.quant_matmul import parts
 from tests.emulation import metal
+from tests.emulation.metal_source import CXX
 from tests.metal.exact import error, exact, kernels, matrix, normal
 
 ALONE = ["setarch", "-R"]  # ThreadSanitizer's map of memory bears no random addresses
@@ -72,7 +73,7 @@ def replayed(sources: list[str], tape: bytes, *flags: str, order: int = 0) -> su
 
 def race_in(sources: list[str], tape: bytes) -> str:
     """What ThreadSanitizer says; empty where it is content."""
-    done = replayed(sources, tape, "-fsanitize=thread", "-Wno-error")
+    done = replayed(sources, tape, "-fsanitize=thread")
     assert not done.returncode or "ThreadSanitizer" in done.stderr, done.stderr[:2000]
     return done.stderr
 
@@ -80,11 +81,11 @@ def race_in(sources: list[str], tape: bytes) -> str:
 @cache
 def _works(flag: str) -> bool:
     """Whether a program with this sanitizer can be made and run here."""
-    if shutil.which(metal.CXX) is None or shutil.which("setarch") is None:
+    if shutil.which(CXX) is None or shutil.which("setarch") is None:
         return False
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "empty"
-        build = [metal.CXX, flag, "-x", "c++", "-", "-o", str(made)]
+        build = [CXX, flag, "-x", "c++", "-", "-o", str(made)]
         if subprocess.run(build, input="int main() {}", text=True, capture_output=True, check=False).returncode:
             return False
         return subprocess.run([*ALONE, str(made)], capture_output=True, check=False).returncode == 0
