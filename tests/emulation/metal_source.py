@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PLACE = HERE.parents[1] / "build" / "emulation" / "metal"
 CXX = "g++"
 FLAGS = ("-std=c++14", "-O1", "-fPIC", "-fsigned-char", "-ffp-contract=off", "-w")
 HEADER = '#include "metal.h"\n'
@@ -132,11 +133,10 @@ def built(code: str, *flags: str) -> Path:
 def _made(command: list[str], code: str) -> Path:
     """What g++ makes of it, once for all processes that ask for the same."""
     parts = [code, *(path.read_text() for path in sorted(HERE.glob("*.h"))), repr(command)]
-    directory = Path(tempfile.gettempdir()) / f"loralab-emulation-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    target = directory / (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24] + ".o")
+    PLACE.mkdir(parents=True, exist_ok=True)
+    target = PLACE / (hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24] + ".o")
     if not target.exists():
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        with tempfile.TemporaryDirectory(dir=PLACE) as scratch:
             made = Path(scratch) / "made"
             _run([f"-I{HERE}", *command, "-o", str(made)], code)
             os.replace(made, target)

@@ -36,7 +36,7 @@ def main() -> None:
     with mock.patch.object(products, "path_of", path_of):
         for rows in (3, 20):
             errors |= {f"{name} {rows}": value for name, value in trained(weight, rows).items()}
-    dense = torch.ops.loralab.dequantize(*parts(weight), 0, 50, False)
+    dense = torch.ops.loralab.dequantize(*parts(weight), 0, 50, 0)
     errors["dense"] = error(dense, exact(weight))
     assert dequantize(weight, torch.float64).dtype == torch.float64
     facts = {"operators": active.operators, "paths": active.paths, "notes": active.notes, "recorded": str(active)}

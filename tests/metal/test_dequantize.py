@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from loralab_core.ops.metal.dequantize import dequantize, dequantize_to, weight_arguments
+from loralab_core.ops.dequantize import ELEMENTS as the_operators
+from loralab_core.ops.metal.dequantize import ELEMENTS, dequantize, dequantize_to, weight_arguments
 from loralab_core.ops.quant_matmul import parts
 from tests.metal.exact import KINDS, ROUNDING, TYPES, exact, kernels, matrix, poisoned
 
@@ -25,9 +26,10 @@ def test_dense_rows_are_what_the_formula_says(kind: str, group: int, zero_points
 
 def test_the_operator_allocates_and_checks_its_rows() -> None:
     weight = matrix("nf4", 37, 75, 64)
+    assert the_operators == ELEMENTS
     with poisoned():
-        dense = dequantize(kernels(), *parts(weight), 3, 30, True)
+        dense = dequantize(kernels(), *parts(weight), 3, 30, 1)
     assert dense.dtype == torch.bfloat16 and dense.isfinite().all()
-    assert dequantize(kernels(), *parts(weight), 5, 5, False).shape == (0, 75)
+    assert dequantize(kernels(), *parts(weight), 5, 5, 0).shape == (0, 75)
     with pytest.raises(ValueError, match="rows 3 to 38 are not among the 37"):
-        dequantize(kernels(), *parts(weight), 3, 38, True)
+        dequantize(kernels(), *parts(weight), 3, 38, 1)

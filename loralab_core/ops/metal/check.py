@@ -10,6 +10,7 @@ from loralab_core.ops import adam8bit as adam
 from loralab_core.ops import elementwise as plain
 from loralab_core.ops.blockwise8 import dynamic_map
 from loralab_core.ops.metal import elementwise, products, states
+from loralab_core.ops.metal.dequantize import ELEMENTS as DENSE
 from loralab_core.ops.metal.dequantize import dequantize
 from loralab_core.ops.metal.launch import Kernels
 from loralab_core.ops.quant_matmul import parts, reference
@@ -69,8 +70,8 @@ def _dense(kernels: Kernels, device: torch.device) -> str:
     (dense,) = _normal((OUT, WIDTH))
     pairs = []
     for weight in (quantize(dense, "nf4", 32), quantize(dense, "int8")):
-        for bf16 in (False, True):
-            rows = dequantize(kernels, *parts(weight.to(device)), 3, OUT - 2, bf16)
+        for element in range(len(DENSE)):
+            rows = dequantize(kernels, *parts(weight.to(device)), 3, OUT - 2, element)
             pairs.append((rows, weight.dequantize()[3 : OUT - 2]))
     return _judge(pairs)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from loralab_core.ops.metal.launch import NAMES, Argument, Kernels, cut, packed
 
 EIGHT_COLUMNS, SIZE = 8, (32, 8)
+ELEMENTS = (torch.float32, torch.bfloat16, torch.float16)  # as loralab::dequantize numbers them
 
 
 class Packed(NamedTuple):
@@ -54,12 +55,12 @@ def dequantize(
     group: int,
     first: int,
     last: int,
-    bf16: bool,
+    element: int,
 ) -> Tensor:
     """loralab::dequantize. Raises ValueError for rows that are not there."""
     if not 0 <= first <= last <= len(codes):
         raise ValueError(f"rows {first} to {last} are not among the {len(codes)} of the weight")
-    dense = codes.new_empty(last - first, width, dtype=torch.bfloat16 if bf16 else torch.float32)
+    dense = codes.new_empty(last - first, width, dtype=ELEMENTS[element])
     weight = weight_arguments(codes, scales, steps, codebook, zeros, width, group)
     dequantize_to(kernels, dense, weight, first, last)
     return dense
