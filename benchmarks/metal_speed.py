@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import loralab_core.ops as plain
 from benchmarks.parts import Part, Row, attempt
 from loralab_core.ops import adam8bit as adam
-from loralab_core.ops import elementwise as plain
 from loralab_core.ops.blockwise8 import dynamic_map
 from loralab_core.ops.metal import elementwise, states
 from loralab_core.ops.metal.dequantize import dequantize_to, weight_arguments

@@ -25,6 +25,8 @@ print(multiply(torch.randn(2, 64), *parts(weight), False, None, None, None, "gem
 """
 
 
+pytestmark = pytest.mark.xdist_group("nvcc")  # compiled once, not by every worker
+
 # Kernels that may keep something in memory, and why it is worth it: (a part of the name, the chip) → bytes.
 SPILLS: dict[tuple[str, str], int] = {}
 

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+import loralab_core.ops as plain
 from loralab_core.ops import adam8bit as adam
-from loralab_core.ops import elementwise as plain
 from loralab_core.ops.blockwise8 import dynamic_map
 from loralab_core.ops.metal import elementwise, products, states
 from loralab_core.ops.metal.dequantize import ELEMENTS as DENSE

@@ -16,6 +16,7 @@ FLAGS = ("-O3", "-std=c++17", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-Xptxa
 OLDEST = (7, 5)  # compute capability: tensor cores that multiply fp16 with float32 sums, and integers
 TARGETS = ("75", "80", "89", "90a", "100", "120")  # every kernel compiles for these
 OWN = {"90": "90a"}  # chips with instructions that only their own target has
+ONLY = {"hopper": "90a"}  # files whose kernels are for one chip; elsewhere nothing starts them
 
 
 def find_nvcc() -> str | None:
@@ -55,10 +56,12 @@ class CudaCompiler:
         return source_key("cuda", (FLAGS, self.targets))
 
     def units(self) -> list[Unit]:
-        chips = tuple(f"-gencode=arch=compute_{target},code=sm_{target}" for target in self.targets)
-        flags = (*FLAGS, "-ccbin", self.host.path, *chips)
-        kernels = [Unit(file, flags, self.nvcc) for file in sorted((sources() / "cuda").glob("*.cu"))]
-        return kernels + self.host.binding("cuda")
+        return [self._unit(file) for file in sorted((sources() / "cuda").glob("*.cu"))] + self.host.binding("cuda")
+
+    def _unit(self, file: Path) -> Unit:
+        targets = (ONLY[file.stem],) if file.stem in ONLY else self.targets
+        chips = (f"-gencode=arch=compute_{target},code=sm_{target}" for target in targets)
+        return Unit(file, (*FLAGS, "-ccbin", self.host.path, *chips), self.nvcc)
 
     def link(self, objects: list[str], made: Path) -> list[str]:
         """CUDA's runtime is linked in: torch's own need not be of the same version."""
