@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import loralab_core.ops as plain
 from benchmarks.parts import Part, Row, attempt
 from loralab_core.ops import adam8bit as adam
+from loralab_core.ops import gated, rms_norm, rotary
 from loralab_core.ops.blockwise8 import dynamic_map
 from loralab_core.ops.metal import elementwise, states
 from loralab_core.ops.metal.dequantize import dequantize_to, weight_arguments
@@ -163,10 +163,10 @@ class Bench:
         return {
             "RMSNorm": (
                 lambda: elementwise.rms_norm(k, x, gain, 1e-6, 0.0),
-                lambda: plain.rms_norm(x, gain, 1e-6),
+                lambda: rms_norm(x, gain, 1e-6),
             ),
-            "rotary": (lambda: elementwise.rotary(k, heads, cos, sin, False), lambda: plain.rotary(heads, cos, sin)),
-            "gate": (lambda: elementwise.gated(k, gate, up, "silu"), lambda: plain.gated(gate, up, "silu")),
+            "rotary": (lambda: elementwise.rotary(k, heads, cos, sin, False), lambda: rotary(heads, cos, sin)),
+            "gate": (lambda: elementwise.gated(k, gate, up, "silu"), lambda: gated(gate, up, "silu")),
             "loss (float32)": (
                 lambda: elementwise.softmax_loss(k, logits, labels, 1.0),
                 lambda: F.cross_entropy(logits, labels, reduction="sum"),

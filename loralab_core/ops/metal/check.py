@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-import loralab_core.ops as plain
 from loralab_core.ops import adam8bit as adam
+from loralab_core.ops import gated, rms_norm, rotary
 from loralab_core.ops.blockwise8 import dynamic_map
 from loralab_core.ops.metal import elementwise, products, states
 from loralab_core.ops.metal.dequantize import ELEMENTS as DENSE
@@ -110,7 +110,7 @@ def _norm(kernels: Kernels, device: torch.device) -> str:
     for dtype in ROOM:
         x, gain = (each.to(dtype) for each in _normal((FEW, WIDTH), (WIDTH,)))
         y, _ = elementwise.rms_norm(kernels, x.to(device), gain.to(device), 1e-6, 1.0)
-        pairs.append((y, plain.rms_norm(x.float(), gain.float(), 1e-6, 1.0)))
+        pairs.append((y, rms_norm(x.float(), gain.float(), 1e-6, 1.0)))
     return _judge(pairs)
 
 
@@ -120,7 +120,7 @@ def _norm_backward(kernels: Kernels, device: torch.device) -> str:
         dy, x, gain = (each.to(dtype) for each in _normal((FEW, WIDTH), (FEW, WIDTH), (WIDTH,)))
         dy = dy.flip(0)
         wide = x.float().requires_grad_()
-        plain.rms_norm(wide, gain.float(), 1e-6, 1.0).backward(dy.float())  # type: ignore[no-untyped-call]
+        rms_norm(wide, gain.float(), 1e-6, 1.0).backward(dy.float())  # type: ignore[no-untyped-call]
         scale = torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)
         dx = elementwise.rms_norm_backward(kernels, dy.to(device), x.to(device), gain.to(device), scale.to(device), 1.0)
         assert wide.grad is not None
@@ -135,7 +135,7 @@ def _turned(kernels: Kernels, device: torch.device) -> str:
         x = x.to(dtype)
         for sign in (1, -1):
             y = elementwise.rotary(kernels, x.to(device), angle.cos().to(device), angle.sin().to(device), sign < 0)
-            pairs.append((y, plain.rotary(x.float(), angle.cos(), sign * angle.sin())))
+            pairs.append((y, rotary(x.float(), angle.cos(), sign * angle.sin())))
     return _judge(pairs)
 
 
@@ -147,7 +147,7 @@ def _gated(kernels: Kernels, device: torch.device) -> str:
         there, beside = both.to(device, dtype).chunk(2, -1)
         for activation in elementwise.ACTIVATIONS:
             y = elementwise.gated(kernels, there, beside, activation)
-            pairs.append((y, plain.gated(gate.float(), up.float(), activation)))
+            pairs.append((y, gated(gate.float(), up.float(), activation)))
     return _judge(pairs)
 
 
@@ -158,7 +158,7 @@ def _gated_backward(kernels: Kernels, device: torch.device) -> str:
         there, beside = both.to(device).chunk(2, -1)
         for activation in elementwise.ACTIVATIONS:
             gate, up = (each.float().requires_grad_() for each in both.chunk(2, -1))
-            plain.gated(gate, up, activation).backward(dy.float())  # type: ignore[no-untyped-call]
+            gated(gate, up, activation).backward(dy.float())  # type: ignore[no-untyped-call]
             ours = elementwise.gated_backward(kernels, dy.to(device), there, beside, activation)
             assert gate.grad is not None and up.grad is not None
             pairs += list(zip(ours, (gate.grad, up.grad), strict=True))
