@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loralab_core.ops.library import on_gpu
+from loralab_core.ops.kernels import has_kernel
 from loralab_core.ops.quant_matmul import Compute, forward_compute, gradient_compute, quant_matmul
 from loralab_core.ops.softmax_loss import softmax_loss_
 from loralab_core.quant.tensor import QuantTensor
@@ -57,7 +57,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dhead = torch.zeros(head.shape, dtype=torch.float32, device=head.device) if wanted[1] else None
         dbias = torch.zeros(head.shape[0], dtype=torch.float32, device=head.device) if wanted[2] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        gpu = on_gpu(hidden)
+        gpu = has_kernel("softmax_loss_", hidden)
         exact = not gpu or bias is not None or logit_scale != 1.0 or cap is not None
         # divided by the number of tokens, of a gradient in 16 bits only the label's share might be left
         now, later = (1.0, scale) if gpu else (scale, 1.0)
@@ -97,7 +97,7 @@ def _rows_at_once(row_bytes: int, gpu: bool) -> int:
 
 def _times(gradient: Tensor, factor: Tensor) -> Tensor:
     """In the gradient's dtype. On a GPU the factor holds more than a power of two and is not rounded first."""
-    if on_gpu(gradient):
+    if has_kernel("softmax_loss_", gradient):
         return (gradient.float() * factor).to(gradient.dtype)
     return gradient * factor.to(gradient.dtype)
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from loralab_core.ops.elementwise import ACTIVATIONS, slope
-from loralab_core.ops.library import define, on_gpu
+from loralab_core.ops.kernels import has_kernel
+from loralab_core.ops.library import define
 
 
 def gated(gate: Tensor, up: Tensor, activation: str) -> Tensor:
@@ -22,12 +23,12 @@ class _Gated(torch.autograd.Function):
     def forward(ctx: Any, gate: Tensor, up: Tensor, activation: str) -> Tensor:
         ctx.save_for_backward(gate, up)
         ctx.activation = activation
-        return (GATED if on_gpu(gate) else forward)(gate, up, activation)
+        return (GATED if has_kernel("gated", gate) else forward)(gate, up, activation)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         gate, up = ctx.saved_tensors
-        return *(GATED_BACKWARD if on_gpu(gate) else backward)(dy, gate, up, ctx.activation), None
+        return *(GATED_BACKWARD if has_kernel("gated_backward", gate) else backward)(dy, gate, up, ctx.activation), None
 
 
 def gated_halves(both: Tensor, activation: str) -> Tensor:
@@ -44,12 +45,13 @@ class _GatedHalves(torch.autograd.Function):
         ctx.save_for_backward(both)
         ctx.activation = activation
         gate, up = both.chunk(2, -1)
-        return (GATED if on_gpu(both) else forward)(gate, up, activation)
+        return (GATED if has_kernel("gated", both) else forward)(gate, up, activation)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (both,) = ctx.saved_tensors
-        return (GATED_HALVES_BACKWARD if on_gpu(both) else halves_backward)(dy, both, ctx.activation), None
+        by = GATED_HALVES_BACKWARD if has_kernel("gated_halves_backward", both) else halves_backward
+        return by(dy, both, ctx.activation), None
 
 
 def forward(gate: Tensor, up: Tensor, activation: str) -> Tensor:

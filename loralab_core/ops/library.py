@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 LIBRARY = torch.library.Library("loralab", "DEF")  # type: ignore[no-untyped-call]
 
@@ -20,8 +19,3 @@ def define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any])
     LIBRARY.impl(name, reference, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"loralab::{name}", fake, lib=LIBRARY)
     return getattr(torch.ops.loralab, name).default
-
-
-def on_gpu(x: Tensor) -> bool:
-    """Whether operators are worth their dispatch: on a CPU the references of fused kernels are called as they are."""
-    return x.is_cuda or x.is_mps

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loralab_core.ops.library import define, on_gpu
+from loralab_core.ops.kernels import has_kernel
+from loralab_core.ops.library import define
 
 
 def rms_norm(x: Tensor, gain: Tensor, eps: float, offset: float = 0.0) -> Tensor:
@@ -20,7 +21,7 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float, offset: float) -> Tensor:
-        y, scale = (RMS_NORM if on_gpu(x) else forward)(x, gain, eps, offset)
+        y, scale = (RMS_NORM if has_kernel("rms_norm", x) else forward)(x, gain, eps, offset)
         ctx.save_for_backward(x, gain, scale)
         ctx.offset = offset
         return y
@@ -29,7 +30,7 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, scale = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1]
-        if not on_gpu(x):
+        if not has_kernel("rms_norm_backward", x):
             return *backward(dy, x, gain, scale, ctx.offset, wanted), None, None
         dx = RMS_NORM_BACKWARD(dy, x, gain, scale, ctx.offset)
         return dx, _gain_gradient(dy.float(), x.float() * scale, gain) if wanted else None, None, None

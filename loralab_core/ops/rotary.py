@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loralab_core.ops.library import define, on_gpu
+from loralab_core.ops.kernels import has_kernel
+from loralab_core.ops.library import define
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -13,7 +14,7 @@ def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     cos, sin: [batch or 1, time, 1, S/2], float32 on a GPU; dimensions beyond S stay.
     """
-    if not on_gpu(x):
+    if not has_kernel("rotary", x):
         return turned(x, cos, sin)
     y: Tensor = _Rotary.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return y

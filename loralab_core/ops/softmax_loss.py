@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from loralab_core.ops.library import define, on_gpu
+from loralab_core.ops.kernels import has_kernel
+from loralab_core.ops.library import define
 
 
 def softmax_loss_(logits: Tensor, labels: Tensor, scale: float) -> Tensor:
@@ -11,7 +12,7 @@ def softmax_loss_(logits: Tensor, labels: Tensor, scale: float) -> Tensor:
 
     logits [tokens, vocab], on a GPU of any floating type and elsewhere float32; labels int64 [tokens].
     """
-    loss: Tensor = (SOFTMAX_LOSS_ if on_gpu(logits) else _by_torch)(logits, labels, scale)
+    loss: Tensor = (SOFTMAX_LOSS_ if has_kernel("softmax_loss_", logits) else _by_torch)(logits, labels, scale)
     return loss
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from loralab_core.ops.adam8bit import AdamStep, adam_step, adamw8bit_
 from loralab_core.ops.adam8bit_many import adamw8bit_many_, packed_steps
 from loralab_core.ops.blockwise8 import BLOCK, quantize_blockwise
+from loralab_core.ops.kernels import has_kernel
 from loralab_core.ops.random_bits import counter_seed
 from loralab_core.optim.optimizer import Optimizer, State
 
@@ -35,11 +36,12 @@ class AdamW8bit(Optimizer):
 
     def step(self) -> None:
         moving = [tensor for tensor in self.tensors if tensor.grad is not None]
-        together = [tensor for tensor in moving if tensor.is_cuda]
+        fused = [tensor.is_cuda and has_kernel("adam8bit_many_", tensor) for tensor in moving]
+        together = [tensor for tensor, by_one in zip(moving, fused, strict=True) if by_one]
         self.prepare(together)
         self.move(together)
-        for tensor in moving:
-            if not tensor.is_cuda:
+        for tensor, by_one in zip(moving, fused, strict=True):
+            if not by_one:
                 adamw8bit_(tensor, cast(Tensor, tensor.grad), self.state_of(tensor), self._next(tensor))
 
     def prepare(self, tensors: Sequence[Tensor]) -> None:

@@ -53,6 +53,6 @@ def fused(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, operators in held.items():
         module = import_module(f"loralab_core.ops.{name}")
-        monkeypatch.setattr(module, "on_gpu", lambda x: True)
+        monkeypatch.setattr(module, "has_kernel", lambda name, x: True)
         for operator in operators:
             monkeypatch.setattr(module, operator.upper(), getattr(emulated, operator).default)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from loralab_core.errors import LoraLabError
+from loralab_core.ops import adam8bit_many
 from loralab_core.ops.native import build, gpu, nvcc, trial
 
 
@@ -99,8 +100,9 @@ for name in sys.argv[3:]:
 def test_the_trial_finds_what_is_wrong(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the kernels emulated: they pass, and a wrong one does not."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    monkeypatch.setattr(torch.ops.loralab, "quant_matmul", emulated.quant_matmul)
-    monkeypatch.setattr(torch.ops.loralab, "dequantize", emulated.dequantize)
+    for name in ("quant_matmul", *trial.OPERATORS):
+        monkeypatch.setattr(torch.ops.loralab, name, getattr(emulated, name))
+    monkeypatch.setattr(adam8bit_many, "ADAM8BIT_MANY_", emulated.adam8bit_many_)
     device = torch.device("cpu")
     for name in (*gpu.PATHS, *trial.OPERATORS):
         assert trial.wrong(name, device) == "", name

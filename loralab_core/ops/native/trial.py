@@ -18,7 +18,11 @@ from loralab_core.ops.native.verdict import keep, place
 from loralab_core.quant import QuantTensor, quantize
 
 PATIENCE_S = 300
-OPERATORS = ("dequantize",)
+FUSED = (
+    *("rms_norm", "rms_norm_backward", "rotary", "gated", "gated_backward", "gated_halves_backward"),
+    *("softmax_loss_", "adam8bit_many_"),
+)
+OPERATORS = ("dequantize", *FUSED)
 TRY = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
 OUT, WIDTH, EXTRA = 83, 208, 5  # fill no tile; a multiple of 16, which fp8 needs of columns
 # of the norm of the product: what a type rounds to, with room; a wrong sum is off by far more
@@ -66,10 +70,19 @@ def main(library: str, device: str, *names: str) -> None:
 
 def wrong(name: str, device: torch.device) -> str:
     try:
-        worst = max(_operator(name, device) if name in OPERATORS else _path(name, device))
+        worst = max(_errors(name, device))
     except RuntimeError as raised:
         return first_line(raised)
     return "" if worst <= 1 else f"it is off by {worst:.1f} times what rounding explains"
+
+
+def _errors(name: str, device: torch.device) -> Iterator[float]:
+    """As shares of what is allowed."""
+    if name in FUSED:
+        from loralab_core.ops.native.trial_fused import errors
+
+        return errors(name, device)
+    return _dequantize(device) if name == "dequantize" else _path(name, device)
 
 
 class Case(NamedTuple):
@@ -79,15 +92,14 @@ class Case(NamedTuple):
     dtype: torch.dtype
 
 
-def _operator(name: str, device: torch.device) -> Iterator[float]:
-    """Errors, as shares of what is allowed."""
+def _dequantize(device: torch.device) -> Iterator[float]:
     from loralab_core.ops.dequantize import ELEMENTS
     from loralab_core.ops.quant_matmul import parts
 
     for weight in _weights(device):
         for number, dtype in enumerate(ELEMENTS):
             dense = torch.ops.loralab.dequantize(*parts(weight), 16, OUT, number)
-            yield _error(dense, weight.dequantize(torch.float64)[16:]) / TOLERANCE[dtype]
+            yield error(dense, weight.dequantize(torch.float64)[16:]) / TOLERANCE[dtype]
 
 
 def _path(path: str, device: torch.device) -> Iterator[float]:
@@ -105,7 +117,7 @@ def _path(path: str, device: torch.device) -> Iterator[float]:
             x, *parts(weight), transposed, left, right, bias if path != "fp8" else None, path
         )
         exact = x.double() @ (dense if transposed else dense.t()) + left.double() @ right.double().t() + bias
-        yield _error(y, exact) / max(TOLERANCE[dtype], COARSE.get(path, 0))
+        yield error(y, exact) / max(TOLERANCE[dtype], COARSE.get(path, 0))
 
 
 def _cases(path: str, device: torch.device) -> Iterator[Case]:
@@ -130,7 +142,7 @@ def _weights(device: torch.device) -> list[QuantTensor]:
     ]
 
 
-def _error(y: Tensor, exact: Tensor) -> float:
+def error(y: Tensor, exact: Tensor) -> float:
     """NaN, such as of what nobody wrote, is infinitely wrong."""
     error = float((y.double() - exact).norm() / exact.norm())
     return error if error == error else float("inf")
