@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from loralab_core.ops.native.library import PATHS, native
 
     active, gpu = native(say), metal(say) if is_here() else None
+    cuda = [gpu_facts(number) for number in range(torch.cuda.device_count())]
     if arguments.bench and active.library:
         say("measuring; half a minute, best with nothing else running")
         measure.measure(active, dense=True)
@@ -40,12 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
         "measured": found is not None,
         "table": choice.table_in_use(),
         "microseconds": found.microseconds if found else {},
+        "cuda": cuda,
         "metal": {"operators": gpu.operators, "paths": gpu.paths, "notes": gpu.notes} if gpu else None,
     }
     if arguments.json:
         print_json(facts)
     else:
-        for line in [*describe(active, facts), *describe_metal(facts["metal"])]:
+        for line in [*describe(active, facts), *map(describe_gpu, cuda), *describe_metal(facts["metal"])]:
             print(line)
     return 0
 
@@ -65,6 +67,29 @@ def describe(active: "Native", facts: dict[str, Any]) -> list[str]:
         if ratios := _ratios(paths, facts["microseconds"].get(name, [])):
             lines.append(f"  {'':28} against dense: {ratios}")
     return lines
+
+
+def gpu_facts(number: int) -> dict[str, Any]:
+    """Of an NVIDIA GPU, as torch numbers them; its kernels are compiled and tried where they were not."""
+    import torch
+
+    from loralab_core.ops.native.gpu import native_gpu
+
+    found = native_gpu(number, say)
+    return {
+        "device": f"cuda:{number}",
+        "name": torch.cuda.get_device_name(number),
+        "target": f"sm_{found.target}",
+        "library": str(found.library) if found.library else None,
+        "paths": found.paths,
+        "operators": found.operators,
+        "notes": found.notes,
+    }
+
+
+def describe_gpu(facts: dict[str, Any]) -> str:
+    own = f"products by {', '.join(facts['paths'])}; {', '.join(facts['operators'])}"
+    return f"{facts['device']:13} {facts['name']}, {facts['target']}: {own if facts['library'] else 'PyTorch alone'}"
 
 
 def describe_metal(facts: dict[str, Any] | None) -> list[str]:

@@ -26,6 +26,7 @@ from loralab_core.models.own_file import copy_own
 from loralab_core.models.quantised_cache import cache_file, read_cache, write_cache
 from loralab_core.models.stored_names import as_stored, check_tied
 from loralab_core.ops.native.build import find_built
+from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
 from loralab_core.quant import dequantise, split_part
 from loralab_core.quant.parts import Parts
@@ -35,6 +36,7 @@ Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
 SAMPLES, BLOCK = 64, 1 << 15  # of a weight file, for its fingerprint
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PREPARING = "preparing the kernels; the first time takes half a minute"
 DENSE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # a bare float8 would be off by its scale
 
 
@@ -49,6 +51,10 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
     config = read_config(source)
     with torch.device("meta"):
         model = Decoder(config)
+    if device.type == "cuda":  # its norms, gates and loss have kernels whatever the base is
+        if progress:
+            progress(0, 1, PREPARING)
+        native_gpu(device.index or 0)
     if base in DTYPES:
         place(model, DTYPES[base], device)
         fill_decoder(model, source, progress)
@@ -66,7 +72,7 @@ def _quantised(
     place(model, dtype, device, recipe)
     if device.type == "cpu":
         if progress and may_have_kernels() and not find_built():
-            progress(0, 1, "preparing the kernels; the first time takes half a minute")
+            progress(0, 1, PREPARING)
         native()  # the first time they are compiled: half a minute, which an engine that reads beside its work can wait
     if stored_base(source) == recipe.kind:
         return fill_decoder(model, source, progress, recipe, f"reading the model in {recipe.kind}")

@@ -9,6 +9,7 @@ from loralab_core.models.incoming import Recipe
 from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native import choice
 from loralab_core.ops.native.choice import Table
+from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
 from loralab_core.runs.config import QUANTISED, TrainConfig
 
@@ -23,15 +24,15 @@ def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
         torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
 
 
-def set_up_kernels(base: str, recorded: Table | None, parameters: int) -> None:
-    """For a quantised base: the paths of the run being resumed, or those that were measured here."""
-    if base in QUANTISED:
+def set_up_kernels(base: str, device: torch.device, recorded: Table | None, parameters: int) -> None:
+    """For a quantised base on a CPU: the paths of the run being resumed, or those that were measured here."""
+    if base in QUANTISED and device.type == "cpu":
         choice.settle(recorded, worth=parameters >= WORTH_MEASURING)
 
 
-def paths_in_use(base: str) -> Table:
-    """Which kernel multiplies at which size; empty where none is compiled or needed."""
-    return choice.table_in_use() if base in QUANTISED else {}
+def paths_in_use(base: str, device: torch.device) -> Table:
+    """Which of the CPU's kernels multiplies at which size; empty where none is compiled or needed."""
+    return choice.table_in_use() if base in QUANTISED and device.type == "cpu" else {}
 
 
 def environment(device: torch.device, base: str) -> dict[str, Any]:
@@ -42,12 +43,14 @@ def environment(device: torch.device, base: str) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "kernels": _kernels(device) if base in QUANTISED else "reference",
+        "kernels": _kernels(device) if base in QUANTISED or device.type == "cuda" else "reference",
     }
     return facts | ({"quantised": Recipe.of(base).name} if base in QUANTISED else {})
 
 
 def _kernels(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(native_gpu(device.index or 0))
     return str(metal() if device.type == "mps" else native())
 
 

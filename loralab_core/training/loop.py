@@ -124,7 +124,7 @@ class Training:
             config = as_started_from(config)
             check_opened(config, self.lm)
         set_up_arithmetic(config, before.get("environment", {}).get("threads"))
-        set_up_kernels(self.lm.base, before.get("paths"), parameter_count(self.lm.model.config))
+        set_up_kernels(self.lm.base, self.lm.device, before.get("paths"), parameter_count(self.lm.model.config))
         check_unchanged(config, before, self.lm.directory, self.run)
         prepared = yield from prepare_run(config, self.lm, lambda: self.stopping, before.get("prompts_as"))
         if not before:

@@ -99,7 +99,7 @@ def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> N
         {
             "config": config_to_dict(prepared.config),
             "environment": environment(lm.device, lm.base),
-            "paths": paths_in_use(lm.base),
+            "paths": paths_in_use(lm.base, lm.device),
             "corpus": prepared.corpus.format,
             "corpus_fingerprint": prepared.corpus.fingerprint,
             "model_fingerprint": fingerprint(lm.directory),
