@@ -196,18 +196,15 @@ const char* start(const Product& p, Stream stream) {
     return launch(few_rows<T, Codes, TILES>, grid, WARPS * 32, sizeof(Memory<8 * TILES>), stream, p);
 }
 
-template <class T, class Codes>
-const char* of_codes(const Product& p, Stream stream) {
-    return p.rows > 8 ? start<T, Codes, 2>(p, stream) : start<T, Codes, 1>(p, stream);
-}
-
+// Groups of 64 are what a model is quantised in unless someone asks; the others compute 16 rows of x even for one.
 template <class T>
 const char* of_type(const Product& p, Stream stream) {
-    if (p.weight.is_int8()) return of_codes<T, Bytes<T>>(p, stream);
+    const bool few = p.rows <= 8;
+    if (p.weight.is_int8()) return few ? start<T, Bytes<T>, 1>(p, stream) : start<T, Bytes<T>, 2>(p, stream);
     switch (p.weight.group) {
-        case 32: return of_codes<T, Nibbles<T, 32>>(p, stream);
-        case 64: return of_codes<T, Nibbles<T, 64>>(p, stream);
-        default: return of_codes<T, Nibbles<T, 128>>(p, stream);
+        case 32: return start<T, Nibbles<T, 32>, 2>(p, stream);
+        case 64: return few ? start<T, Nibbles<T, 64>, 1>(p, stream) : start<T, Nibbles<T, 64>, 2>(p, stream);
+        default: return start<T, Nibbles<T, 128>, 2>(p, stream);
     }
 }
 
