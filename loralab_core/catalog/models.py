@@ -1,12 +1,12 @@
 """The models people pick, from models.toml."""
 
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 
-import msgspec
 
-
-class Figures(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Figures:
     """Counts of a model from which its memory follows; what is not known counts nothing, so sums are "at least"."""
 
     parameters: int
@@ -16,7 +16,8 @@ class Figures(msgspec.Struct, frozen=True):
     vocabulary_parameters: int | None = None  # of the embedding, and of the head where it is another
 
 
-class CatalogModel(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class CatalogModel:
     id: str  # on the Hub
     parameters: int
     licence: str  # as its card calls it
@@ -42,5 +43,7 @@ class CatalogModel(msgspec.Struct, frozen=True):
 
 def catalog_models() -> list[CatalogModel]:
     """Smallest first."""
+    import msgspec
+
     text = resources.files("loralab_core.catalog").joinpath("models.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text)["model"], list[CatalogModel])

@@ -1,6 +1,7 @@
 """The catalogue compared with the Hub, entry by entry."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ def _read_files(repository: Repository, found: Found, read: ReadConfig) -> None:
     snapshot = fetch(repository, small, lambda done, total, what: None)
     found.bytes = sum(file.size for file in weight_files(repository, snapshot))
     raw = read_config_json(snapshot / "config.json")
-    for name, value in msgspec.structs.asdict(read(raw, f"{repository.id}/config.json")).items():
+    for name, value in asdict(read(raw, f"{repository.id}/config.json")).items():
         setattr(found, name, value)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from loralab_core.cli.sampling_options import say_ending
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, print_json, say, size
 from loralab_core.errors import LoraLabError
-from loralab_core.runs.config import Compute
+from loralab_core.runs.numerics import Compute
 from loralab_core.text.turns import whole_characters
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from loralab_core.cli.main import Subparsers
 from loralab_core.cli.sampling_options import add_sampling_options, sampling_from, say_ending, told
 from loralab_core.cli.terminal import INTERRUPTED, Interrupts, count, print_json, say
-from loralab_core.runs.config import Base, Compute
+from loralab_core.runs.numerics import Base, Compute
 
 if TYPE_CHECKING:
     from loralab_core.inference.generate import Answer

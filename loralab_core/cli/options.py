@@ -10,7 +10,8 @@ import msgspec
 
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.paths import expand_user
-from loralab_core.runs.config import Base, Compute, Mode, Optimizer, Schedule, TrainConfig, config_from, config_to_dict
+from loralab_core.runs.config import Mode, Optimizer, Schedule, TrainConfig, config_from, config_to_dict
+from loralab_core.runs.numerics import Base, Compute
 
 _EXCLUSIVE = {"steps": "epochs", "epochs": "steps"}  # naming one takes back the other from a weaker source
 

@@ -21,8 +21,8 @@ from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.inference.generate import Answer, as_read, prompt_ids
 from loralab_core.inference.room import fitting_tokens
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.runs.config import check_compute
 from loralab_core.runs.directory import RunDirectory
+from loralab_core.runs.numerics import check_compute
 from loralab_core.wire.messages import Failed, Generate, Generated, GenerationStarted, Piece, Sampling
 
 

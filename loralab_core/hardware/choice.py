@@ -1,6 +1,6 @@
 """Which device `auto` means, and why the others are not taken: the same for runs, `hardware` and `doctor`."""
 
-import msgspec
+from dataclasses import dataclass
 
 from loralab_core.hardware.nvml import Gpu, Nvidia
 from loralab_core.hardware.probe import Torch
@@ -10,7 +10,8 @@ OWN_KERNELS = (7, 5)  # compute capability; chips before it have PyTorch's opera
 OLDEST = ((13, (7, 5)), (12, (5, 0)), (11, (3, 5)))  # CUDA, and the oldest chip that PyTorch's builds for it serve
 
 
-class Choice(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Choice:
     device: str  # "cpu", "cuda:N" or "mps"
     why: str  # one line
     unusable: tuple[str, ...] = ()  # of each GPU that cannot be used, one line

@@ -3,14 +3,14 @@
 import ctypes
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 UNLIMITED = 1 << 60  # cgroup version 1 says "no limit" with a number beyond this
 
 
-class Memory(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Memory:
     """Bytes of this process's host memory: the container's limit where that is lower."""
 
     total: int

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 
-
-class Gpu(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Gpu:
     index: int  # in the driver's order, by PCI address
     name: str
     memory: int  # bytes
@@ -25,7 +25,8 @@ class Gpu(msgspec.Struct, frozen=True):
         return max(0, self.memory - self.memory_used)
 
 
-class Nvidia(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Nvidia:
     gpus: tuple[Gpu, ...] = ()
     driver: str = ""
     cuda: tuple[int, int] | None = None  # the highest that the driver serves
@@ -79,7 +80,7 @@ def _gpu(nvml: Any, index: int, driver: str) -> Gpu:
     whole = _described(nvml, handle, Gpu(index, "", 0, 0, None, (major, minor), driver))
     with suppress(nvml.NVMLError):  # most have no such mode
         if nvml.nvmlDeviceGetMigMode(handle)[0]:
-            return msgspec.structs.replace(whole, parts=tuple(_parts(nvml, handle, whole)))
+            return replace(whole, parts=tuple(_parts(nvml, handle, whole)))
     return whole
 
 
@@ -88,7 +89,7 @@ def _parts(nvml: Any, handle: Any, whole: Gpu) -> Iterator[Gpu]:
         with suppress(nvml.NVMLError):  # there may be gaps
             part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
             ids = f"{nvml.nvmlDeviceGetGpuInstanceId(part)}/{nvml.nvmlDeviceGetComputeInstanceId(part)}"
-            yield msgspec.structs.replace(_described(nvml, part, whole), instances=ids)
+            yield replace(_described(nvml, part, whole), instances=ids)
 
 
 def _described(nvml: Any, handle: Any, gpu: Gpu) -> Gpu:
@@ -99,7 +100,7 @@ def _described(nvml: Any, handle: Any, gpu: Gpu) -> Gpu:
     with suppress(nvml.NVMLError):  # of a device in MIG mode it is not for every user to know
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         total, used = int(memory.total), int(memory.used)
-    return msgspec.structs.replace(
+    return replace(
         gpu,
         name=_text(nvml.nvmlDeviceGetName(handle)),
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),

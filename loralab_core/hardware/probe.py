@@ -4,9 +4,8 @@ import importlib.util
 import os
 import platform
 import re
+from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
 
 from loralab_core.hardware.memory import Memory, cpu_quota, find_memory, read_text
 from loralab_core.hardware.nvml import Gpu, Nvidia, ask_nvml
@@ -18,21 +17,24 @@ KNOWN_ISA = (
 )  # fmt: skip
 
 
-class Cpu(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Cpu:
     name: str
     cores: int  # physical ones this process may use
     threads: int  # logical ones this process may use
     isa: tuple[str, ...]
 
 
-class Torch(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Torch:
     """The installed torch, from its files."""
 
     version: str
     cuda: str | None  # the CUDA it was built for
 
 
-class Hardware(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Hardware:
     cpu: Cpu
     memory: Memory
     gpus: tuple[Gpu, ...]

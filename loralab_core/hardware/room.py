@@ -1,12 +1,13 @@
 """How much memory a run gets on the device it would be given."""
 
-import msgspec
+from dataclasses import dataclass
 
 from loralab_core.hardware.devices import computes_bf16, multiplies_quantised, resolve_device, visible_gpus
 from loralab_core.hardware.memory import find_memory
 
 
-class Room(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Room:
     device: str  # resolved: "cpu", "cuda:0", "mps"
     free: int  # bytes
     total: int

@@ -1,16 +1,16 @@
 """How busy this computer is right now, for a footer that asks every second."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from loralab_core.hardware.devices import visible_gpus
 from loralab_core.hardware.memory import find_memory
 from loralab_core.hardware.nvml import Gpu
 
 
-class Use(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Use:
     cpu_percent: float  # of all processors, since the last look
     memory_used: int  # bytes
     memory_total: int  # bytes

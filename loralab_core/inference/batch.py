@@ -9,7 +9,6 @@ from loralab_core.inference.reader import Reader
 from loralab_core.inference.room import room_bytes, rows_bytes
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models import Decoder
-from loralab_core.wire.messages import Sampling
 
 AT_MOST = 16  # prompts at a time: more hardly go faster
 
@@ -77,6 +76,8 @@ def generate_batch(
     Each prompt is a text or chat messages. `batch_size`: prompts at a time, at most. Raises BadInput, before anything
     is answered, naming a prompt that cannot be.
     """
+    from loralab_core.wire.sampling import Sampling
+
     sampling = Sampling(**{**drawing, "stop": tuple(drawing.get("stop", ()))})  # type: ignore[arg-type]
     adapter = lm.adapters[lm.current] if lm.current is not None else None
     ids = [_ids(lm, prompt, number) for number, prompt in enumerate(prompts, 1)]

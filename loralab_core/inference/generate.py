@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -14,7 +14,9 @@ from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.ops import Compute
 from loralab_core.text.system_turn import render_question
-from loralab_core.wire.messages import Sampling
+
+if TYPE_CHECKING:
+    from loralab_core.wire.sampling import Sampling
 
 Finish = Literal["eos", "stop", "length", "context", "cancelled"]
 
@@ -63,7 +65,7 @@ class Answer:
         self,
         lm: LoadedModel,
         ids: Sequence[int],
-        sampling: Sampling,
+        sampling: "Sampling",
         adapter: Adapter | None = None,
         *,
         continues: bool = False,
@@ -150,6 +152,8 @@ def generate(
     """Text pieces of an answer by the model as it is switched now (`lm.use`). `prompt`: a text or chat messages."""
     chat = None if isinstance(prompt, str) else prompt
     ids = prompt_ids(lm, messages=chat, prompt=prompt if isinstance(prompt, str) else None)
+    from loralab_core.wire.sampling import Sampling
+
     sampling = Sampling(
         temperature=temperature,
         top_k=top_k,

@@ -1,11 +1,13 @@
 """How the next token is drawn from the logits."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from loralab_core.wire.messages import Sampling, check_sampling
+if TYPE_CHECKING:
+    from loralab_core.wire.sampling import Sampling
 
 GREEDY_BELOW = 1e-5  # dividing by less would overflow, and differs from the likeliest token by nothing
 
@@ -13,8 +15,10 @@ GREEDY_BELOW = 1e-5  # dividing by less would overflow, and differs from the lik
 class Sampler:
     """Draws one token after another; the same seed and logits give the same tokens, whatever else the process does."""
 
-    def __init__(self, sampling: Sampling, read: Sequence[int] = ()):
+    def __init__(self, sampling: "Sampling", read: Sequence[int] = ()):
         """`read`: the prompt's tokens, whose repetition is discouraged like that of tokens drawn. Raises BadInput."""
+        from loralab_core.wire.sampling import check_sampling
+
         self.sampling = check_sampling(sampling)
         self.generator = torch.Generator().manual_seed(sampling.seed)
         self._seen = set(read)
@@ -41,7 +45,7 @@ class Sampler:
         return int(torch.multinomial(probability, 1, generator=self.generator))
 
 
-def warped(logits: Tensor, how: Sampling) -> Tensor:
+def warped(logits: Tensor, how: "Sampling") -> Tensor:
     """float [vocab] → the same divided by the temperature, -inf where a token may not be drawn.
 
     Top-k, top-p and min-p each look at what the one before has left, which is the order of transformers.

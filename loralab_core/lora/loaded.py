@@ -22,7 +22,7 @@ from loralab_core.models.loading import Progress, load_decoder
 from loralab_core.ops import Compute
 from loralab_core.planning.footprint import figures_of, weight_bytes
 from loralab_core.planning.remedies import bases_that_fit
-from loralab_core.runs.config import check_compute
+from loralab_core.runs.numerics import check_compute
 from loralab_core.text.tokenizer import Tokenizer
 from loralab_core.text.tokenizer_files import has_tokenizer
 

@@ -6,14 +6,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import msgspec
-
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.lora.adapter import LoraSettings
 
 CONFIG = "adapter_config.json"
 T = TypeVar("T", int, float)
-Rank = Annotated[int, msgspec.Meta(ge=1)]
 
 OTHER_KINDS = {  # field → what PEFT does where it is set
     "use_dora": "DoRA",
@@ -33,29 +30,19 @@ OTHER_KINDS = {  # field → what PEFT does where it is set
 BASE_AS_IT_IS = (True, False, None, "gaussian", "eva", "orthogonal")  # init_lora_weights that leave the base alone
 
 
-class _Fields(msgspec.Struct):
-    r: Rank
-    lora_alpha: float
-    target_modules: list[str] | str | None = None
-    target_parameters: list[str] | None = None
-    lora_dropout: float | None = None
-    use_rslora: bool | None = None
-    rank_pattern: dict[str, Rank] | None = None
-    alpha_pattern: dict[str, float] | None = None
-    base_model_name_or_path: str | None = None
-
-
 def read_settings(directory: Path) -> LoraSettings:
     """What adapter_config.json says. Raises BadInput when it is damaged or of another kind."""
+    from msgspec import MsgspecError
+
     path = directory / CONFIG
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        fields = msgspec.convert(raw, _Fields, strict=False)
+        fields = _fields(raw)
         for pattern in {**(fields.rank_pattern or {}), **(fields.alpha_pattern or {})}:
             re.compile(pattern)
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
-    except (ValueError, RecursionError, msgspec.MsgspecError, re.error) as error:
+    except (ValueError, RecursionError, MsgspecError, re.error) as error:
         raise BadInput(f"{path} is not a valid PEFT LoRA configuration ({error})") from None
     _refuse_other_kinds(raw, path)
     if not all(map(math.isfinite, (fields.lora_alpha, *(fields.alpha_pattern or {}).values()))):
@@ -72,6 +59,26 @@ def read_settings(directory: Path) -> LoraSettings:
         alpha_pattern=fields.alpha_pattern or {},
         base_model=fields.base_model_name_or_path,
     )
+
+
+def _fields(raw: Any) -> Any:
+    """What a LoRA has of `raw`, of the right types. Raises MsgspecError."""
+    from msgspec import Meta, Struct, convert
+
+    rank = Annotated[int, Meta(ge=1)]
+
+    class Fields(Struct):
+        r: rank
+        lora_alpha: float
+        target_modules: list[str] | str | None = None
+        target_parameters: list[str] | None = None
+        lora_dropout: float | None = None
+        use_rslora: bool | None = None
+        rank_pattern: dict[str, rank] | None = None
+        alpha_pattern: dict[str, float] | None = None
+        base_model_name_or_path: str | None = None
+
+    return convert(raw, Fields, strict=False)
 
 
 def _refuse_other_kinds(raw: dict[str, Any], path: Path) -> None:

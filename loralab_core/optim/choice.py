@@ -1,6 +1,7 @@
 """The optimiser that a run's settings name."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -8,10 +9,12 @@ from loralab_core.optim.adafactor import Adafactor
 from loralab_core.optim.adamw import AdamW
 from loralab_core.optim.adamw8bit import AdamW8bit
 from loralab_core.optim.optimizer import Optimizer
-from loralab_core.runs.config import TrainConfig
+
+if TYPE_CHECKING:
+    from loralab_core.runs.config import TrainConfig
 
 
-def create_optimizer(config: TrainConfig, tensors: Iterable[Tensor]) -> Optimizer:
+def create_optimizer(config: "TrainConfig", tensors: Iterable[Tensor]) -> Optimizer:
     """Tensors are numbered in their order, on which chance in rounding depends."""
     lr, weight_decay = config.lr, config.weight_decay
     if config.optimizer == "adafactor":

@@ -4,9 +4,8 @@ Weights, the cache of an answer and the adapter's state are counted exactly; act
 allocator's slack come on top and depend on the batch, so the figures are lower bounds and are called so.
 """
 
+from dataclasses import dataclass
 from typing import Literal
-
-import msgspec
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.counts import adapter_parameter_count, parameter_count, vocabulary_parameter_count
@@ -25,7 +24,8 @@ ROOMY = 2 / 3  # of the free memory: with more than that taken, a usual batch ma
 Verdict = Literal["fits", "tight", "too big"]
 
 
-class Need(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Need:
     """Bytes of memory on one device, each "at least"."""
 
     base: str  # the precision that `auto` takes there

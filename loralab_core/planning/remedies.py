@@ -1,10 +1,9 @@
 """Which settings would make a training step fit that did not, by the forecast and by what its failure has shown."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
-
-import msgspec
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.catalog.models import Figures
@@ -19,7 +18,8 @@ LEANER = ("int8", "nf4")  # bases, the more exact one first
 Remedy = dict[str, Any]  # settings by their names in TrainConfig
 
 
-class Shortage(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Shortage:
     """A step that did not fit. Bytes; `free`: for a step, what is held from step to step being there already."""
 
     needed: int  # about
@@ -37,7 +37,7 @@ def shortage(config: DecoderConfig, settings: StepSettings, free: int) -> Shorta
     held = resident_bytes(config, settings)
 
     def fits(changes: Remedy) -> bool:
-        other = msgspec.structs.replace(settings, **changes)
+        other = replace(settings, **changes)
         more = resident_bytes(config, other) - held
         return raised * step_bytes(config, other) + more <= SURE * free
 

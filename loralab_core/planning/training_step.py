@@ -4,7 +4,7 @@ What autograd keeps is counted tensor by tensor, as loralab_core/models saves th
 estimated from above. `tests/planning` compares the former with what PyTorch really saves.
 """
 
-import msgspec
+from dataclasses import dataclass
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.counts import adapter_parameter_count, parameter_count, projection_shapes
@@ -17,7 +17,8 @@ SLAB, GPU_SLAB = 32 << 20, 256 << 20  # bytes of logits alive at once (loralab_c
 NORM_COPIES = 3  # float32 ones of a layer's input while it is normed
 
 
-class StepSettings(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class StepSettings:
     """What of a run's settings decides the memory of its steps."""
 
     base: str  # a resolved one

@@ -7,11 +7,11 @@ in the file's metadata, with a checksum of every tensor: a wrong scale would oth
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, get_args
 
-import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -27,17 +27,18 @@ KEY = "loralab_quantized"  # in the metadata
 VERSION = 1
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
 Held = QuantTensor | Tensor
 
 
-class _Matrix(msgspec.Struct):
+@dataclass(frozen=True)
+class _Matrix:
     kind: Kind
-    shape: tuple[Positive, Positive]
-    group: Positive
+    shape: tuple[int, int]
+    group: int
 
 
-class _About(msgspec.Struct):
+@dataclass(frozen=True)
+class _About:
     version: int
     matrices: dict[str, _Matrix]
     crc32: dict[str, int]  # of each tensor's bytes
@@ -52,7 +53,7 @@ def save_quantized(path: Path, tensors: Mapping[str, Held]) -> None:
         if isinstance(held, QuantTensor)
     }
     sums = {name: zlib.crc32(_bytes(tensor)) for name, tensor in parts.items()}
-    header: dict[str, Any] = {"__metadata__": {KEY: msgspec.json.encode(_About(VERSION, matrices, sums)).decode()}}
+    header: dict[str, Any] = {"__metadata__": {KEY: json.dumps(asdict(_About(VERSION, matrices, sums)))}}
     at = 0
     for name, tensor in parts.items():
         places = [at, at + tensor.nbytes]
@@ -109,16 +110,36 @@ def _about(path: Path) -> _About:
             said = (opened.metadata() or {}).get(KEY)
         if said is None:
             raise BadInput(f"{path} holds no quantised matrices; `save_quantized` writes such files")
-        about = msgspec.json.decode(said, type=_About)
+        about = _parsed(said)
     except SafetensorError as error:
         raise BadInput(f"{path} is damaged or cut short ({error}); make it again") from None
     except OSError as error:
         raise BadInput(explain_os_error(error, f"read {path}")) from None
-    except msgspec.DecodeError as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path}: its metadata is damaged ({error}); make the file again") from None
     if about.version != VERSION:
         raise BadInput(f"{path} is of version {about.version}, this program reads {VERSION}; make the file again")
     return about
+
+
+def _parsed(said: str) -> _About:
+    """Raises one of the errors that reading what one does not know may raise."""
+    raw = json.loads(said)
+    matrices = {name: _matrix(each["kind"], each["shape"], each["group"]) for name, each in raw["matrices"].items()}
+    return _About(_whole(raw["version"]), matrices, {name: _whole(each) for name, each in raw["crc32"].items()})
+
+
+def _matrix(kind: Kind, shape: Any, group: Any) -> _Matrix:
+    out, width = shape
+    if kind not in get_args(Kind):
+        raise ValueError(f"no quantised form is called {kind!r}")
+    return _Matrix(kind, (_whole(out, 1), _whole(width, 1)), _whole(group, 1))
+
+
+def _whole(value: Any, least: int = 0) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{value!r} where a whole number of at least {least} belongs")
+    return value
 
 
 def _names(matrices: Mapping[str, QuantTensor]) -> set[str]:

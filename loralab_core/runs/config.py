@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from loralab_core.errors import BadInput
+from loralab_core.runs.numerics import QUANTISED, Base, Compute, check_compute
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Natural = Annotated[int, msgspec.Meta(ge=0)]
@@ -12,9 +13,6 @@ PositiveReal = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Window = Annotated[int, msgspec.Meta(ge=2)]  # the first token of a window is never predicted
 
-Base = Literal["auto", "fp32", "bf16", "nf4", "nf4-fitted", "int4", "int4-fitted", "int8"]
-QUANTISED = ("nf4", "nf4-fitted", "int4", "int4-fitted", "int8")
-Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 Mode = Literal["adapter", "full"]
 Schedule = Literal["constant", "linear", "cosine"]
 Optimizer = Literal["adamw", "adamw8bit", "adafactor"]
@@ -100,12 +98,6 @@ def check_base(config: TrainConfig, base: str) -> None:
     if config.mode == "full" and base in QUANTISED:
         raise BadInput(f"weights in {base} cannot be trained themselves; use --mode adapter, or --base bf16")
     check_compute(config.compute, base)
-
-
-def check_compute(compute: str, base: str) -> None:
-    """BadInput for products in 8 bits with weights that are not quantised."""
-    if compute.startswith("w4a8") and base not in QUANTISED:
-        raise BadInput(f"--compute {compute} is for quantised weights; give --base {', '.join(QUANTISED)} with it")
 
 
 def config_to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -37,7 +37,8 @@ class RowKind(IntEnum):
     DOCUMENT = 2  # of a text file; always split, never cut
 
 
-class TokenStoreInfo(msgspec.Struct, kw_only=True, frozen=True):
+@dataclass(kw_only=True, frozen=True)
+class TokenStoreInfo:
     """about.json. `skipped`: rows with nothing to train on; `refused` of them the chat template would not render."""
 
     dtype: str
@@ -56,6 +57,8 @@ class TokenStore:
 
     def __init__(self, directory: Path) -> None:
         """Raises OSError or ValueError where the directory is absent or damaged."""
+        import msgspec
+
         self.directory = directory
         self.info = msgspec.json.decode((directory / _ABOUT).read_bytes(), type=TokenStoreInfo)
         rows, tokens = self.info.rows, self.info.tokens
@@ -108,6 +111,8 @@ class TokenStoreWriter:
 
     def finish(self, **about: Any) -> None:
         """Close, and write what makes the directory a store."""
+        import msgspec
+
         self.close()
         info = TokenStoreInfo(dtype=self._dtype.name, rows=self.rows, tokens=self.tokens, **about)
         with open(self._directory / _ABOUT, "wb") as file:
@@ -165,6 +170,8 @@ def _put_in_place(beside: Path, directory: Path) -> None:
 
 
 def _is_whole(directory: Path) -> bool:
+    import msgspec
+
     try:
         TokenStore(directory)
     except (OSError, ValueError, msgspec.DecodeError):

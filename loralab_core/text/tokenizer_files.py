@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf, read_gguf
 
@@ -65,6 +63,8 @@ def read_tokenizer_files(directory: Path) -> TokenizerFiles:
 def tokenizer_fingerprint(
     vocabulary: bytes, special: dict[str, str], templates: dict[str, str], ends: tuple[int, ...]
 ) -> str:
+    import msgspec
+
     digest = hashlib.sha256(vocabulary)
     digest.update(msgspec.json.encode([special, templates, ends], order="deterministic"))
     return digest.hexdigest()
@@ -98,6 +98,8 @@ def _read_vocabulary(directory: Path, config: dict[str, Any]) -> bytes:
 
 def _read_object(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one where the file is absent."""
+    import msgspec
+
     try:
         content = msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:

@@ -1,8 +1,10 @@
 """What may be changed while a run is trained, as functions of the step: so a resumed run meets every change again."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from loralab_core.runs.events import Event
+if TYPE_CHECKING:
+    from loralab_core.runs.events import Event
 
 Timeline = list[tuple[int, float]]  # (steps made when it was set, value), in order
 
@@ -18,7 +20,7 @@ class Course:
         self._lr: Timeline = [(0, lr)]
         self._micro_batch: Timeline = [(0, micro_batch)]
 
-    def follow(self, events: Iterable[Event]) -> None:
+    def follow(self, events: Iterable["Event"]) -> None:
         """Take over what an earlier sitting wrote down."""
         for event in events:
             if event["event"] == "changed":

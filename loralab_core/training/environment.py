@@ -11,7 +11,8 @@ from loralab_core.ops.native import choice
 from loralab_core.ops.native.choice import Table
 from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
-from loralab_core.runs.config import QUANTISED, TrainConfig
+from loralab_core.runs.config import TrainConfig
+from loralab_core.runs.numerics import QUANTISED
 
 WORTH_MEASURING = 50_000_000  # parameters: a smaller model has learned something before the measurement has ended
 DEFAULT_THREADS = torch.get_num_threads()  # before any run of this process asked for another number

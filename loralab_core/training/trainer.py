@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.loss import batch_loss
 from loralab_core.ops.random_bits import counter_seed
 from loralab_core.optim import create_optimizer, learning_rate
-from loralab_core.runs.config import TrainConfig
 from loralab_core.text.packing import Windows, order
 from loralab_core.training.course import Course
+
+if TYPE_CHECKING:
+    from loralab_core.runs.config import TrainConfig
 
 
 @dataclass
@@ -30,9 +33,12 @@ class StepResult:
 
 
 class Trainer:
-    """Owns the trainable tensors and their optimiser. `step` is the number of finished optimiser steps."""
+    """Owns the trainable tensors and their optimiser. `step` is the number of finished optimiser steps.
 
-    def __init__(self, lm: LoadedModel, config: TrainConfig, windows: Windows, steps: int, adapter: Adapter | None):
+    Of the settings only those of a step are looked at, so any record that has these will do.
+    """
+
+    def __init__(self, lm: LoadedModel, config: "TrainConfig", windows: Windows, steps: int, adapter: Adapter | None):
         """`adapter` None trains all weights of the model (config.mode "full")."""
         self.lm, self.config, self.windows, self.adapter = lm, config, windows, adapter
         self.course = Course(steps, config.lr, config.micro_batch or config.batch)

@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from loralab_core.errors import BadInput
 from loralab_core.planning.presets import Preset, list_presets
-from loralab_core.runs.config import Base, Compute
+from loralab_core.runs.numerics import Base, Compute
 from loralab_tui import words
 from loralab_tui.config import keymap
 from loralab_tui.plan import ADAPTER_ONLY, DEFAULTS, OPEN, Plan, plan_from

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from loralab_core.paths import quantised_dir
-from loralab_core.runs.config import Base, TrainConfig
+from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory
 from loralab_core.runs.events import read
+from loralab_core.runs.numerics import Base
 from loralab_core.runs.summary import summarise
 from tests.engine.driving import detached, end_engine, loralab, small_training, steps_of, wait_until, weights
 from tests.engine.homes import home  # noqa: F401

@@ -1,9 +1,9 @@
 """Which settings are offered after memory ran out: those that the forecast says fit, and none that it does not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from loralab_core.architecture.config import DecoderConfig
@@ -27,11 +27,11 @@ def test_at_most_three_each_enough_by_itself_the_mildest_first(config: DecoderCo
     assert found.needed > free and len(found.remedies) == 3
     assert [next(iter(remedy)) for remedy in found.remedies] == ["micro_batch", "checkpoint_activations", "seq_len"]
     for remedy in found.remedies:
-        other = msgspec.structs.replace(ASKED, **remedy)
+        other = replace(ASKED, **remedy)
         more = resident_bytes(config, other) - resident_bytes(config, ASKED)
         assert step_bytes(config, other) + more <= SURE * free
     micro = found.remedies[0]["micro_batch"]
-    twice = msgspec.structs.replace(ASKED, micro_batch=2 * micro)
+    twice = replace(ASKED, micro_batch=2 * micro)
     assert step_bytes(config, twice) > SURE * free, "no smaller than it must be"
 
 

@@ -3,15 +3,15 @@
 Weights take turns, so that few rows meet one that lies in memory and not in the cache, as in a model.
 """
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import torch
 from torch import Tensor
 
@@ -33,7 +33,8 @@ T = TypeVar("T")
 MEASURED = 9  # buckets: more rows take what 256 take
 
 
-class Measured(msgspec.Struct):
+@dataclass
+class Measured:
     """What is kept: the table, and microseconds by class, bucket and path, for whoever wants to see why."""
 
     table: Table
@@ -48,8 +49,10 @@ def kept(active: Native) -> Table | None:
 def kept_measurement(active: Native) -> Measured | None:
     """None where nothing was measured for these kernels, processor and threads, or the file is damaged."""
     try:
-        return msgspec.json.decode(_file(active).read_bytes(), type=Measured)
-    except (OSError, msgspec.DecodeError):
+        found = json.loads(_file(active).read_bytes())
+        table = {name: [*map(str, paths)] for name, paths in found["table"].items()}
+        return Measured(table, found["microseconds"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -68,7 +71,7 @@ def measure(active: Native, dense: bool = False) -> Measured:
             if times := found.microseconds.get(name):
                 _look_again(times, found.table[name], weights, transposed, dtype)
                 found.table[name] = _winners(times, found.table[name])
-    keep(_file(active), msgspec.json.encode(found))
+    keep(_file(active), json.dumps(asdict(found)).encode())
     return found
 
 
