@@ -105,7 +105,8 @@ def reference(
     """The same by PyTorch: the weight dense in x's precision, a slab of y's columns at a time."""
     y = torch.zeros(len(x), weight.shape[1 if transposed else 0], dtype=x.dtype, device=x.device)
     if left is not None and right is not None:
-        y = (left @ right.t()).to(x.dtype)
+        exact = torch.promote_types(left.dtype, right.dtype)
+        y = (left.to(exact) @ right.to(exact).t()).to(x.dtype)
     if bias is not None:
         y += bias
     for start, stop, dense in slabs(weight, transposed, x.dtype):

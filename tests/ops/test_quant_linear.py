@@ -6,7 +6,7 @@ from torch import Tensor
 
 from loralab_core.ops import Lora, gated, gated_halves, linear, quant_linear
 from loralab_core.ops.quant_linear import parts
-from loralab_core.ops.quant_matmul import quant_matmul
+from loralab_core.ops.quant_matmul import quant_matmul, reference
 from loralab_core.quant import QuantTensor, quantize
 
 KINDS = ["nf4", "int4", "int8"]
@@ -32,6 +32,14 @@ def test_it_is_the_product_with_the_dense_matrix(kind: str, transposed: bool, ou
     expected = x.double() @ (dense if transposed else dense.t()) + left.double() @ right.double().t() + bias
     y = quant_matmul(x, weight, transposed=transposed, left=left, right=right, bias=bias)
     torch.testing.assert_close(y, expected.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_added_may_be_of_another_type_where_no_kernel_multiplies() -> None:
+    weight, x = matrix("nf4", 16, 64), normal(3, 64, dtype=torch.bfloat16)
+    left, right = normal(3, 4, dtype=torch.bfloat16), normal(16, 4)
+    y = reference(x, weight, False, left, right, None)
+    expected = x.double() @ weight.dequantize(torch.float64).t() + left.double() @ right.double().t()
+    assert y.dtype == torch.bfloat16 and (y.double() - expected).norm() < 0.02 * expected.norm()
 
 
 def test_a_weight_wider_than_a_slab_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
