@@ -1,6 +1,7 @@
 # make run    the studio, on whatever this computer has
 # make test   the same set-up, then every check
 # make mac    on a Mac: every Metal kernel compiled, tested and measured
+# make gpu    on a GPU box, with its own Python: every CUDA kernel compiled, tested and measured
 # make pocket the bundled model, made again from nothing
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 export PIP_CONSTRAINT := .venv/constraints.txt
 
-.PHONY: setup setup-run run test lint mac pocket screenshots format clean
+.PHONY: setup setup-run run test lint mac gpu pocket screenshots format clean
 
 setup:
 	@$(PYTHON) tools/setup_venv.py test
@@ -33,6 +34,10 @@ mac:
 	@$(PYTHON) -m benchmarks.mac --check
 	@$(MAKE) setup
 	@$(BIN)/python -m benchmarks.mac
+
+# No set-up, no network. PARTS="test train" for some of it, AGAIN=1 to do over what is done.
+gpu:
+	@PYTHONPATH=. $(PYTHON) -m benchmarks.gpu $(PARTS) $(if $(AGAIN),--again)
 
 # Pocket from nothing: about forty minutes on two cores; a step whose output is in build/pocket is left out.
 pocket: setup

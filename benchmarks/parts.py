@@ -26,11 +26,13 @@ class Part:
     work: Callable[[], Iterable[Row]]
 
 
-def run_parts(parts: Iterable[Part], out: Path, machine: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Every part that is not done in `out` yet; the file is whole after each."""
+def run_parts(
+    parts: Iterable[Part], out: Path, machine: dict[str, Any], say: Callable[[str], None], *, again: bool = False
+) -> dict[str, Any]:
+    """Every part that is not done in `out` yet, or all of them again; the file is whole after each."""
     report = _kept(out, machine)
     for part in parts:
-        if report["parts"].get(part.name, {}).get("state") == "done":
+        if not again and report["parts"].get(part.name, {}).get("state") == "done":
             say(f"{part.name}: done before")
             continue
         say(part.name)
@@ -84,12 +86,18 @@ def table(report: dict[str, Any]) -> list[str]:
 
 
 def _line(row: Row) -> str:
-    if "why" in row:
-        return f"{row['what']:52} –  {row['why']}"
-    value = f"{row['value']:.4g} {row['unit']}" if "value" in row else ""
+    value = f"{row['value']:.4g} {row['unit']}" if "value" in row else "–" if "why" in row else ""
     share = f"{row['share']:.0%} of {row['of']}" if "share" in row else ""
-    wrong = "" if row.get("ok", True) else f"WRONG: {row['allowed']:.1e} is allowed"
-    return f"{row['what']:52} {value:18} {share} {wrong}".rstrip()
+    wrong = "" if row.get("ok", True) or "why" in row else f"WRONG: {row['allowed']:.1e} is allowed"
+    said = [share, row.get("why", ""), row.get("note", ""), _bounds(row), wrong]
+    return f"{row['what']:52} {value:18} {'  '.join(filter(None, said))}".rstrip()
+
+
+def _bounds(row: Row) -> str:
+    """What was hoped for, and whether it was reached."""
+    sign = "≤" if row.get("low") else "≥"
+    asked = [f"{word} {sign} {row[word]:.4g}" for word in ("must", "reach") if word in row]
+    return f"({', '.join(asked)}{': ' if 'verdict' in row else ''}{row.get('verdict', '')})" if asked else ""
 
 
 def say_on_stderr(sentence: str) -> None:
