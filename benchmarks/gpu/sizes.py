@@ -26,10 +26,11 @@ class Sizes:
     tested: tuple[tuple[int, int], ...] = ((64, 128), (83, 208), (300, 1100))
     tested_rows: tuple[int, ...] = (1, 3, 8, 16, 17, 40, 300)
 
-    @staticmethod
-    def config(name: str) -> dict[str, Any]:
-        """Of config.json what shapes need."""
-        found: dict[str, Any] = json.loads((CONFIGS / f"{name}.json").read_text())
+    shapes: str = ""  # of one model in place of all others
+
+    def config(self, name: str) -> dict[str, Any]:
+        """Of a model's config.json what shapes need."""
+        found: dict[str, Any] = json.loads((CONFIGS / f"{self.shapes or name}.json").read_text())
         return found
 
 
@@ -50,4 +51,5 @@ TINY = Sizes(
     tokens=4,
     tested=((83, 208),),
     tested_rows=(3, 37),
+    shapes="tiny",
 )

@@ -16,7 +16,7 @@ from benchmarks import apart, parts
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import build, correct, decode, fused, models, peers, products, profile, rows, timing, training
 from benchmarks.gpu.plan import PLAN, chosen
-from benchmarks.gpu.sizes import CONFIGS, TINY
+from benchmarks.gpu.sizes import CONFIGS, FULL, TINY
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config
 from loralab_core.ops.native import nvcc
@@ -305,12 +305,12 @@ NAMES = {"tinyllama-1.1b": "TinyLlama-1.1B-Chat-v1.0", "qwen3-0.6b": "Qwen3-0.6B
 @pytest.mark.parametrize("name", ["tinyllama-1.1b", "qwen3-0.6b", "qwen3-1.7b", "qwen3-8b"])
 def test_configurations_are_those_of_their_models(name: str, fixtures_dir: Path) -> None:
     real = json.loads((fixtures_dir / "configs" / f"{NAMES.get(name, 'Qwen3-8B')}.json").read_text())
-    assert parse_config(TINY.config(name), name) == parse_config(real, name)
+    assert parse_config(FULL.config(name), name) == parse_config(real, name)
 
 
 def test_every_part_has_its_configuration() -> None:
     for name, billions in {"qwen3-0.6b": 0.60, "qwen3-1.7b": 1.72, "qwen3-4b": 4.02, "qwen3-8b": 8.19}.items():
-        assert parameter_count(parse_config(TINY.config(name), name)) / 1e9 == pytest.approx(billions, abs=0.01)
+        assert parameter_count(parse_config(FULL.config(name), name)) / 1e9 == pytest.approx(billions, abs=0.01)
     wanted = {name.partition("-")[2] for name in PLAN if name.startswith(("train-", "decode-"))}
     assert wanted | {"tiny"} == {file.stem for file in CONFIGS.glob("*.json")}
 
