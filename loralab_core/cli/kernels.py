@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from loralab_core.ops.native.library import PATHS, native
 
     active, gpu = native(say), metal(say) if is_here() else None
-    cuda = [gpu_facts(number) for number in range(torch.cuda.device_count())]
+    cuda = [gpu_facts(number, arguments.bench) for number in range(torch.cuda.device_count())]
     if arguments.bench and active.library:
         say("measuring; half a minute, best with nothing else running")
         measure.measure(active, dense=True)
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(facts)
     else:
-        for line in [*describe(active, facts), *map(describe_gpu, cuda), *describe_metal(facts["metal"])]:
+        of_gpus = [line for each in cuda for line in describe_gpu(each)]
+        for line in [*describe(active, facts), *of_gpus, *describe_metal(facts["metal"])]:
             print(line)
     return 0
 
@@ -62,34 +63,45 @@ def describe(active: "Native", facts: dict[str, Any]) -> list[str]:
         f"library       {active.library}",
         f"table         {'measured' if facts['measured'] else 'fixed (`loralab kernels --bench` measures)'}",
     ]
-    for name, paths in facts["table"].items():
+    return lines + _table(facts["table"], facts["microseconds"])
+
+
+def _table(table: dict[str, list[str]], microseconds: dict[str, list[dict[str, float]]]) -> list[str]:
+    lines = []
+    for name, paths in table.items():
         lines.append(f"  {name:28} {_spans(paths)}")
-        if ratios := _ratios(paths, facts["microseconds"].get(name, [])):
+        if ratios := _ratios(paths, microseconds.get(name, [])):
             lines.append(f"  {'':28} against dense: {ratios}")
     return lines
 
 
-def gpu_facts(number: int) -> dict[str, Any]:
+def gpu_facts(number: int, bench: bool) -> dict[str, Any]:
     """Of an NVIDIA GPU, as torch numbers them; its kernels are compiled and tried where they were not."""
-    import torch
-
-    from loralab_core.ops.native.gpu import native_gpu
+    from loralab_core.ops.native.gpu import measure_gpu, native_gpu
+    from loralab_core.ops.native.measure_gpu import file_of, read
 
     found = native_gpu(number, say)
+    if bench and found.library:
+        say(f"measuring {found.name}; some seconds, best with nothing else running")
+        measure_gpu(number)
+    table, times = read(file_of(found.library, found.target, found.name)) if found.library else ({}, {})
     return {
         "device": f"cuda:{number}",
-        "name": torch.cuda.get_device_name(number),
+        "name": found.name,
         "target": f"sm_{found.target}",
         "library": str(found.library) if found.library else None,
         "paths": found.paths,
         "operators": found.operators,
         "notes": found.notes,
+        "table": table,
+        "microseconds": times,
     }
 
 
-def describe_gpu(facts: dict[str, Any]) -> str:
+def describe_gpu(facts: dict[str, Any]) -> list[str]:
     own = f"products by {', '.join(facts['paths'])}; {', '.join(facts['operators'])}"
-    return f"{facts['device']:13} {facts['name']}, {facts['target']}: {own if facts['library'] else 'PyTorch alone'}"
+    lines = [f"{facts['device']:13} {facts['name']}, {facts['target']}: {own if facts['library'] else 'PyTorch alone'}"]
+    return lines + _table(facts["table"], facts["microseconds"])
 
 
 def describe_metal(facts: dict[str, Any] | None) -> list[str]:

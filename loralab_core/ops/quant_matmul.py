@@ -95,7 +95,7 @@ def path_of(x: Tensor, weight: QuantTensor, transposed: bool, compute: Numerics)
     if x.is_cpu:
         return choose(x.shape[0], *weight.shape, transposed, compute, x.dtype)
     if x.is_cuda:
-        return choose_on_gpu(x, weight.codebook is None, weight.shape[1 if transposed else 0], transposed, compute)
+        return choose_on_gpu(x, weight.shape, weight.codebook is None, transposed, compute)
     return metal().path(x.shape[0], transposed, x.dtype) if x.is_mps else None
 
 

@@ -13,13 +13,26 @@ import torch
 
 from loralab_core.errors import LoraLabError, first_line
 from loralab_core.ops.native import build, trial
+from loralab_core.ops.native.measure_gpu import (
+    BUCKETS,
+    SMALL,
+    Table,
+    Times,
+    bucket,
+    by_events,
+    file_of,
+    kept,
+    measure,
+    words,
+)
 from loralab_core.ops.native.nvcc import OLDEST, CudaCompiler, find_nvcc, target_of
 
 # Each way of multiplying and the chips it is for, from the oldest compute capability to the newest.
-ANY = (99, 0)
+ANY, HOPPER = (99, 0), (9, 0)
 PATHS = {
     "rows": (OLDEST, ANY),
     "tiles": (OLDEST, ANY),
+    "hopper": (HOPPER, HOPPER),
     "gemm": (OLDEST, ANY),
     "int8": (OLDEST, ANY),
     "fp8": ((8, 9), ANY),
@@ -33,6 +46,7 @@ _loading = threading.Lock()
 class NativeGpu:
     """What runs on one GPU. Without compiled kernels `paths` is empty and PyTorch's own operators do everything."""
 
+    name: str
     target: str  # of nvcc, such as "90a"
     capability: tuple[int, int]
     paths: tuple[str, ...] = ()  # those that passed their self-test
@@ -76,11 +90,12 @@ def _load(number: int, capability: tuple[int, int], say: build.Say) -> NativeGpu
     notes = [f"{name}: the kernels' {each} is switched off: {why}" for each, why in failed.items()]
     paths = tuple(path for path in wanted if path not in failed)
     operators = tuple(each for each in trial.OPERATORS if each not in failed)
-    return NativeGpu(target_of(capability), capability, paths, operators, library, tuple(notes))
+    return NativeGpu(name, target_of(capability), capability, paths, operators, library, tuple(notes))
 
 
 def _none(capability: tuple[int, int], name: str, why: str) -> NativeGpu:
     return NativeGpu(
+        name,
         target_of(capability),
         capability,
         notes=(f"{name}: no compiled kernels: {why}; PyTorch's own operators run there",),
@@ -102,17 +117,59 @@ def library_for(targets: tuple[str, ...], say: build.Say) -> Path:
     return build.build(build.in_cache("cuda", compiler.key(), compiler.version), compiler, say)
 
 
-def choose_on_gpu(x: torch.Tensor, int8: bool, columns: int, transposed: bool, compute: str) -> str | None:
-    """The path for x [rows, …] and a weight, which is 8-bit where `int8`, to so many columns; None: the reference."""
-    active = native_gpu(x.device.index)
-    able = [path for path in active.paths if can_multiply(path, x.dtype, int8, columns, transposed, active.capability)]
+def choose_on_gpu(x: torch.Tensor, shape: tuple[int, int], int8: bool, transposed: bool, compute: str) -> str | None:
+    """The path for x [rows, …] and a weight of `shape`, which is 8-bit where `int8`; None: the reference."""
+    small, columns = shape[0] * shape[1] <= SMALL, shape[1 if transposed else 0]
+    return _choices(x.device.index, x.dtype, int8, columns % 16 == 0, small, transposed, compute)[bucket(x.shape[0])]
+
+
+@cache
+def _choices(
+    number: int, dtype: torch.dtype, int8: bool, sixteens: bool, small: bool, transposed: bool, compute: str
+) -> list[str | None]:
+    """By bucket of rows: what won here, where that was measured and can multiply these; else what is fixed."""
+    active = native_gpu(number)
+    able = candidates(active, dtype, int8, 16 if sixteens else 1, transposed, compute)
     forced = os.environ.get("LORALAB_PATH")
-    order = [forced] if forced in able else ["gemm"]
-    if compute == "w4a8" and x.shape[0] > FEW:
-        order = ["int8", *order]
-    elif x.shape[0] <= FEW:
-        order = ["rows", *order]
-    return next((path for path in order if path in able), None)
+    measured = kept(active.library, active.target, active.name) if active.library else {}
+    won = measured.get(words(compute, transposed, small), [])
+    found: list[str | None] = []
+    for each in range(BUCKETS):
+        fixed = (["rows"] if 1 << each <= FEW else []) + (["int8"] if compute == "w4a8" else []) + ["gemm"]
+        order = [*([forced] if forced else []), *won[each : each + 1], *fixed]
+        found.append(next((path for path in order if path in able), None))
+    return found
+
+
+def candidates(
+    active: NativeGpu, dtype: torch.dtype, int8: bool, columns: int, transposed: bool, compute: str
+) -> list[str]:
+    """What may multiply in a numeric class. In float8 only who asks for it: it is four times as far off."""
+    asked = os.environ.get("LORALAB_PATH")
+    classes = {"int8": ("w4a8",), "fp8": ("w4a8",) if asked == "fp8" else ()}
+    return [
+        path
+        for path in active.paths
+        if compute in classes.get(path, ("w4a16", "w4a8"))
+        and can_multiply(path, dtype, int8, columns, transposed, active.capability)
+    ]
+
+
+def measure_gpu(number: int) -> tuple[Table, Times]:
+    """Measured now, in some seconds, and kept for later processes. Raises LoraLabError where nothing is compiled."""
+    active = native_gpu(number)
+    if active.library is None:
+        raise LoraLabError(f"{active.name} has no compiled kernels to measure")
+    dtype = torch.bfloat16 if active.capability >= BF16 else torch.float16
+
+    def able(compute: str, transposed: bool) -> list[str]:
+        return candidates(active, dtype, False, 16, transposed, compute)
+
+    with torch.cuda.device(number):
+        file = file_of(active.library, active.target, active.name)
+        found = measure(torch.device("cuda", number), dtype, able, file, by_events)
+    _choices.cache_clear()
+    return found
 
 
 def can_multiply(
