@@ -140,9 +140,15 @@ def test_bounds_stand_beside_their_figure() -> None:
 # ---- what is found -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["rows", "tiles", "int8", "dequantize"])
-def test_the_very_kernels_pass(emulated: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(torch.ops, "loralab", emulated)
+@pytest.fixture
+def on_kernels(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products and dense rows by the CUDA kernels, on tensors of the CPU."""
+    for name in ("quant_matmul", "dequantize"):
+        monkeypatch.setattr(torch.ops.loralab, name, getattr(emulated, name))
+
+
+@pytest.mark.parametrize("name", ["rows", "tiles", "hopper", "int8", "dequantize"])
+def test_the_very_kernels_pass(on_kernels: None, name: str) -> None:
     (row,) = correct.measure(name, CPU, TINY)
     assert row["ok"] and 0 < row["value"] < 1 and row["facts"]["cases"] >= 12
 
@@ -154,21 +160,22 @@ def test_the_references_of_the_fused_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize("spoil", [lambda y: y * 1.05, lambda y: y.fill_(float("nan"))])
-def test_a_wrong_product_and_one_that_nobody_wrote_are_found(spoil: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_product_and_one_that_nobody_wrote_are_found(
+    spoil: Any, on_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     true = torch.ops.loralab.quant_matmul
 
-    class Wrong:
-        def quant_matmul(self, *arguments: Any) -> Tensor:
-            return spoil(true(*arguments))  # type: ignore[no-any-return]
+    def wrong(*arguments: Any) -> Tensor:
+        return spoil(true(*arguments))  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(torch.ops, "loralab", Wrong())
+    monkeypatch.setattr(torch.ops.loralab, "quant_matmul", wrong)
     (row,) = correct.measure("rows", CPU, TINY)
     assert not row["ok"] and (row.get("value", 2.0) > 1 or "NaN" in row["why"])
 
 
-def test_shares_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shares_and_ratios(on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """With times that are given: a copy at 1 GB/s, ours in 10 µs, a dense product in 30."""
-    microseconds = {"ours": 10.0, "copy": 2 * TINY.copied / 1e3, "bf16": 30.0, "gemm": 20.0, "tiles": 60.0}
+    microseconds = {"ours": 10.0, "copy": 2 * TINY.copied / 1e3, "bf16": 30.0, "gemm": 20.0, "tiles": 60.0, "hopper": 90.0}
 
     def given(works: dict[str, Any], device: torch.device, seconds: float) -> dict[str, timing.Time]:
         for calls in works.values():
@@ -187,10 +194,9 @@ def test_shares_and_ratios(monkeypatch: pytest.MonkeyPatch) -> None:
     assert best["value"] == 1.5 and best["verdict"] == "reached" and best["facts"]["path"] == "gemm"
 
 
-def test_errors_of_8_bits_are_those_of_the_path(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_8_bits_are_those_of_the_path(on_kernels: None) -> None:
     weight = products.cold((64, 128), CPU, TINY)[0]
     x = torch.randn(16, 128).bfloat16()
-    monkeypatch.setattr(torch.ops, "loralab", emulated)
     fine, coarse = (products.relative_error(path, x, weight, False) for path in ("tiles", "int8"))
     assert fine < 0.004 < coarse < 0.015
 

@@ -13,10 +13,10 @@ from loralab_core.catalog.hub import resolve_model
 from loralab_core.cli.main import main
 from loralab_core.errors import BadInput
 from loralab_core.inference.generate import Answer, prompt_ids
-from loralab_core.inference.sampling import Sampling
 from loralab_core.lora import LoadedModel
 from loralab_core.runs.directory import create_run
 from loralab_core.training import Training
+from loralab_core.wire.messages import Sampling
 from tests.gguf.writer import Written, stored, write
 from tests.training.small_runs import adapter_bytes, losses, small
 
