@@ -18,9 +18,9 @@ def silent(_: str) -> None:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    gpu._native_gpu.cache_clear()
+    gpu._found.clear()
     yield
-    gpu._native_gpu.cache_clear()
+    gpu._found.clear()
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ PATHS = {
 BF16 = (8, 0)  # from here on there are products of bf16
 FEW = 16  # rows for which every code is read once
 _loading = threading.Lock()
+_found: "dict[int, NativeGpu]" = {}  # by the number of the GPU
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,14 @@ class NativeGpu:
 
 def native_gpu(number: int, say: build.Say = build.say_on_stderr) -> NativeGpu:
     """For the GPU of this number; the first call may compile. Never raises; `say` is told what is amiss."""
-    with _loading:
-        return _native_gpu(number, say)
-
-
-@cache
-def _native_gpu(number: int, say: build.Say) -> NativeGpu:
-    capability = torch.cuda.get_device_capability(number)
-    found = _load(number, capability, say)
-    for note in found.notes:
-        say(note)
-    return found
+    if number not in _found:  # asked by every operator: no lock once it is known
+        with _loading:
+            if number not in _found:
+                found = _load(number, torch.cuda.get_device_capability(number), say)
+                for note in found.notes:
+                    say(note)
+                _found[number] = found
+    return _found[number]
 
 
 def _load(number: int, capability: tuple[int, int], say: build.Say) -> NativeGpu:
