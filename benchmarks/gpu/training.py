@@ -29,7 +29,7 @@ from loralab_core.training.trainer import StepResult, Trainer
 
 PUBLISHED = {"qwen3-0.6b": 18_300, "qwen3-1.7b": 18_300, "qwen3-4b": 12_100, "qwen3-8b": 8_400}  # Unsloth, NF4, H200
 PEAK_GB = {"qwen3-8b": (14.0, 9.0)}  # of NF4: must, reach
-NOT_CAPTURED = "the training step is not captured into a graph yet"
+NO_GRAPHS = "this device records no graphs"
 ALL = 1 << 20  # steps that the schedule is told of: it stays where it is
 
 Step = Callable[[], float]
@@ -52,33 +52,38 @@ class Settings:
     eps: float = 1e-8
     clip: float | None = 1.0
     checkpoint_activations: bool = False
+    capture: bool = True
     seed: int = 0
 
 
 def measure(name: str, device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    """NF4, then the base in bf16, then transformers + peft on that."""
+    """NF4, then the base in bf16, each eager and captured, then transformers + peft on bf16."""
     config, speeds = sizes.config(name), {}
     for base in ("nf4", "bf16"):
-        try:
-            found = _ours(config, base, device, sizes)
-        except Exception as error:
-            why, ok = _reason(error, device), is_out_of_memory(error)
-            yield {"what": f"{base}, eager", "why": why, "ok": ok}
-            continue
-        speeds[base] = found["tokens/s"]
-        yield from _rows(name, base, found, device)
+        for how in ("eager", "captured"):
+            label = f"{base}, {how}"
+            if how == "captured" and device.type != "cuda":
+                yield gap(label, NO_GRAPHS)
+                continue
+            try:
+                found = _ours(config, base, device, sizes, how == "captured")
+            except Exception as error:
+                yield {"what": label, "why": _reason(error, device), "ok": is_out_of_memory(error)}
+                continue
+            yield figure(label, found["tokens/s"], "tokens/s", **found)
+            yield {"what": f"{label}: where the time goes", "note": in_words(found["profile"])}
+            speeds[base] = max(speeds.get(base, 0.0), found["tokens/s"])
+            yield from _of_device(name, label, found, device)
     yield from _peer(config, speeds, device, sizes)
 
 
-def _rows(name: str, base: str, found: dict[str, Any], device: torch.device) -> Iterator[Row]:
-    yield figure(f"{base}, eager", found["tokens/s"], "tokens/s", **found)
-    yield gap(f"{base}, captured", NOT_CAPTURED)
-    yield {"what": f"{base}: where the time goes", "note": in_words(found["profile"])}
+def _of_device(name: str, label: str, found: dict[str, Any], device: torch.device) -> Iterator[Row]:
+    base = label.partition(",")[0]
     must, reach = PEAK_GB.get(name, (None, None)) if base == "nf4" else (None, None)
-    yield figure(f"{base}: peak memory", found["peak bytes"] / 1e9, "GB", must=must, reach=reach, low=True)
+    yield figure(f"{label}: peak memory", found["peak bytes"] / 1e9, "GB", must=must, reach=reach, low=True)
     if base == "nf4" and name in PUBLISHED and device.type == "cuda":
         ratio = found["tokens/s"] / PUBLISHED[name]
-        yield figure(f"nf4 against Unsloth's published {PUBLISHED[name]:,} (H200)", ratio, "×", reach=1.5)
+        yield figure(f"{label}, against Unsloth's published {PUBLISHED[name]:,} (H200)", ratio, "×", reach=1.5)
 
 
 def _peer(config: dict[str, Any], speeds: dict[str, float], device: torch.device, sizes: Sizes) -> Iterator[Row]:
@@ -102,8 +107,8 @@ def _reason(error: Exception, device: torch.device) -> str:
     return why
 
 
-def _ours(config: dict[str, Any], base: str, device: torch.device, sizes: Sizes) -> dict[str, Any]:
-    step = make_step(random_model(config, base, device), sizes)
+def _ours(config: dict[str, Any], base: str, device: torch.device, sizes: Sizes, capture: bool) -> dict[str, Any]:
+    step = make_step(random_model(config, base, device), sizes, capture)
     found = timed(step, device, sizes)
     found["profile"] = where_time_goes(step, device, found["median seconds"])
     del step
@@ -132,10 +137,13 @@ def timed(step: Step, device: torch.device, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def make_step(lm: LoadedModel, sizes: Sizes) -> Step:
-    """One optimiser step of `batch` full windows, by the trainer that runs have; gives its loss."""
+def make_step(lm: LoadedModel, sizes: Sizes, capture: bool = False) -> Step:
+    """One optimiser step of `batch` full windows, by the trainer that runs have; gives its loss.
+
+    Of captured steps the first is computed as it is written, the second recorded.
+    """
     windows = full_windows(token_ids(lm.model.config.vocab_size, sizes))
-    settings: Any = Settings(batch=sizes.batch, micro_batch=sizes.batch)
+    settings: Any = Settings(batch=sizes.batch, micro_batch=sizes.batch, capture=capture)
     adapter = create_adapter(lm.model, rank=sizes.rank, alpha=2.0 * sizes.rank)
     trainer = Trainer(lm, settings, windows, ALL, adapter)
 
@@ -144,6 +152,8 @@ def make_step(lm: LoadedModel, sizes: Sizes) -> Step:
         assert isinstance(result, StepResult)
         if result.skipped:
             raise RuntimeError("the gradient is not finite")
+        if why := trainer.passes.told():
+            raise RuntimeError(f"no graph could be recorded: {why}")
         return result.loss
 
     return step

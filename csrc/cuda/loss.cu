@@ -16,6 +16,7 @@ namespace {
 constexpr int MOST = 1024, LEAST = 128;  // threads of a block
 constexpr int HELD = 4;                  // pieces a thread holds, and has under way
 constexpr float LOWEST = -3.402823466e38f;
+constexpr int64_t IGNORED = -100;  // the label of a row that has no part in the loss
 
 // total · exp(top) of what was seen.
 struct Sum {
@@ -79,7 +80,7 @@ template <class T>
 KERNEL(MOST, 1) void softmax_rows(SoftmaxLoss l) {
     const Row<T> row(static_cast<T*>(l.logits) + block() * l.width, l.width);
     const int64_t label = l.labels[block()];
-    const bool known = label >= 0 && label < l.width;
+    const bool trained = label != IGNORED, known = label >= 0 && label < l.width;
     const float own = known ? row.logits[label].value() : bits_to_float(0x7fc00000);
     Sum sum;
     uint4 held[HELD];
@@ -96,8 +97,8 @@ KERNEL(MOST, 1) void softmax_rows(SoftmaxLoss l) {
         unpack<T>(load_changing(row.piece(i)), value), sum.add(value);
 
     sum = of_block(sum, block_memory<Sums>());
-    if (thread() == 0) l.losses[block()] = logarithm(sum.total) + (sum.top - own);
-    const float factor = over(l.scale, sum.total);
+    if (thread() == 0) l.losses[block()] = trained ? logarithm(sum.total) + (sum.top - own) : 0;
+    const float factor = trained ? over(l.scale, sum.total) : 0;
     auto slope = [&](float logit, int column) {
         return exponential(logit - sum.top) * factor - (column == label ? l.scale : 0);
     };

@@ -6,6 +6,8 @@ struct Loss {
     float scale;
 };
 
+constant int IGNORED = -100;  // the label of a row that has no part in the loss
+
 // losses [rows]: -log softmax(logits)[label]; logits become scale * (softmax - one at the label).
 template <typename T>
 inline void softmax_loss(device T* logits, device const long* labels, device float* losses, int row, int width, float scale,
@@ -26,8 +28,8 @@ inline void softmax_loss(device T* logits, device const long* labels, device flo
     const float most = group_max(top, partial, at);
     const float all = group_sum(sum > 0.0f ? sum * precise::exp(top - most) : 0.0f, partial, at);
     const float logit = group_sum(at_label, partial, at);
-    if (at.index == 0) losses[row] = precise::log(all) + most - logit;
-    const float factor = scale / all;
+    if (at.index == 0) losses[row] = label == IGNORED ? 0.0f : precise::log(all) + most - logit;
+    const float factor = label == IGNORED ? 0.0f : scale / all;
     for (int i = int(at.index); i < width; i += int(at.threads)) {
         const float weight = precise::exp(float(own[i]) - most) * factor;
         own[i] = T(i == label ? weight - scale : weight);

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from loralab_core.models.decoder import Decoder, Plans
 from loralab_core.ops import AttentionPlan, linear_cross_entropy
-from loralab_core.text.packing import Batch, Windows
+from loralab_core.text.packing import IGNORED, Batch, Windows
+
+PIECES = 8  # into which sizes are rounded
+
+Shape = tuple[int | str, ...]
 
 
 @dataclass
@@ -19,31 +23,61 @@ class DeviceBatch:
     ids: Tensor  # [rows, time]
     positions: Tensor  # [rows, time]
     trained: Tensor  # [n] flat indices into rows · time whose next token is trained
-    labels: Tensor  # [n] those next tokens
+    labels: Tensor  # [n] those next tokens; IGNORED where n was rounded up
     plans: Plans
 
+    @property
+    def shape(self) -> Shape:
+        """Batches of the same are computed by the same kernels in the same memory."""
+        plans = ((window, plan.segments, plan.mask is None) for window, plan in self.plans.items())
+        return (*self.ids.shape, len(self.labels), str(tuple(plans)))
 
-def to_device(batch: Batch, model: Decoder) -> DeviceBatch:
-    """Columns that are padding in every row are left out: nobody looks at them."""
-    device = model.device
+    def copy_(self, other: "DeviceBatch") -> None:
+        """The contents of a batch of the same shape, into this one's memory."""
+        for own, new in zip(self._tensors(), other._tensors(), strict=True):
+            own.copy_(new)
+
+    def _tensors(self) -> list[Tensor]:
+        masks = [plan.mask for plan in self.plans.values() if plan.mask is not None]
+        return [self.ids, self.positions, self.trained, self.labels, *masks]
+
+
+def to_device(batch: Batch, model: Decoder, alike: bool = False) -> DeviceBatch:
+    """Columns that are padding in every row are left out: nobody looks at them.
+
+    `alike`: sizes are rounded up by an eighth of the largest at most, so that most batches of a run have one shape.
+    """
+    device, (rows, longest) = model.device, batch.ids.shape
     time = max((row[-1][1] for row in batch.segments if row), default=1)
+    time = _rounded(time, longest) if alike else time
     labels = batch.labels[:, :time].reshape(-1)
-    trained = np.flatnonzero(labels >= 0)
+    trained = np.flatnonzero(labels != IGNORED)
+    more = _rounded(len(trained), rows * longest) - len(trained) if alike else 0
     return DeviceBatch(
         ids=torch.from_numpy(batch.ids[:, :time]).to(device),
         positions=torch.from_numpy(batch.positions[:, :time]).to(device),
-        trained=torch.from_numpy(trained).to(device),
-        labels=torch.from_numpy(labels[trained]).to(device),
+        trained=torch.from_numpy(np.pad(trained, (0, more))).to(device),
+        labels=torch.from_numpy(np.pad(labels[trained], (0, more), constant_values=IGNORED)).to(device),
         plans={
-            window: AttentionPlan.packed(batch.segments, time, device, window)
+            window: AttentionPlan.packed(batch.segments, time, device, window, alike)
             for window in model.config.distinct_windows
         },
     )
 
 
+def _rounded(count: int, most: int) -> int:
+    """Up to a multiple of an eighth of `most`."""
+    piece = max(1, most // PIECES)
+    return min(most, -(-count // piece) * piece)
+
+
 def batch_loss(model: Decoder, batch: Batch, scale: float) -> Tensor:
     """scale · Σ negative log-likelihood over the batch's trained positions, a float32 scalar with gradient."""
-    placed = to_device(batch, model)
+    return placed_loss(model, to_device(batch, model), scale)
+
+
+def placed_loss(model: Decoder, placed: DeviceBatch, scale: float) -> Tensor:
+    """The same of a batch that is on the device."""
     hidden = model.hidden(placed.ids, positions=placed.positions, plans=placed.plans)
     states = hidden.flatten(0, 1).index_select(0, placed.trained)
     head, config = model.head, model.config

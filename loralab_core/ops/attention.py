@@ -32,13 +32,21 @@ class AttentionPlan:
 
     @staticmethod
     def packed(
-        documents: list[list[tuple[int, int]]], time: int, device: torch.device, window: int | None = None
+        documents: list[list[tuple[int, int]]],
+        time: int,
+        device: torch.device,
+        window: int | None = None,
+        alike: bool = False,
     ) -> "AttentionPlan":
-        """`documents[row]` lists the (start, end) of each document of that row; the rest is padding."""
+        """`documents[row]` lists the (start, end) of each document of that row; the rest is padding.
+
+        `alike`: borders are in the mask's contents only, so that plans of other documents have the same shape.
+        """
         longest = max((end - start for row in documents for start, end in row), default=0)
-        alike = all(row == documents[0] for row in documents)
-        if window is None or longest <= window:
-            if alike:
+        if alike and longest <= (window or time) and all(len(row) <= 1 for row in documents):
+            return AttentionPlan(((slice(None), 0, time),))  # padding comes last: it sees, and nobody sees it
+        if not alike and (window is None or longest <= window):
+            if all(row == documents[0] for row in documents):
                 return AttentionPlan(tuple((slice(0, len(documents)), s, e) for s, e in documents[0]))
             if device.type == "cpu":
                 return AttentionPlan(tuple((slice(r, r + 1), s, e) for r, row in enumerate(documents) for s, e in row))

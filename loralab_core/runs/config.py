@@ -65,6 +65,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     prompt_tokens: Positive = 48  # of each answer, at most
 
     checkpoint_activations: bool = False  # recompute layers in the backward pass: less memory, a third more time
+    capture: bool = True  # on a GPU replay a step's kernels as one graph, where its shapes allow
     seed: Natural = 0
     device: str = "auto"
     deterministic: bool = False

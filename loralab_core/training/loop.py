@@ -174,6 +174,10 @@ class Training:
         return None
 
     def _watch(self, trainer: Trainer, result: StepResult) -> Events:
+        if why := trainer.passes.told():
+            yield self._warning(
+                f"step {trainer.step}: no graph of it could be recorded ({why}); training goes on without"
+            )
         self.unusable = self.unusable + 1 if result.skipped else 0
         if result.skipped:
             yield self._warning(f"step {trainer.step}: the gradient was not finite, so this step changed nothing")

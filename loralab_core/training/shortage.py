@@ -39,6 +39,7 @@ class Retry:
                 if self.trainer.is_updating or not is_out_of_memory(error):
                     raise
                 self.trainer.optimizer.zero_grad()
+                self.trainer.passes.forget()
                 give_back(self.trainer.lm.device, error)
             if not self.make_room():
                 yield from self._shrink()

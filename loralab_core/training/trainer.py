@@ -12,11 +12,12 @@ from torch import Tensor
 
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
-from loralab_core.models.loss import batch_loss
+from loralab_core.ops.graphs import Recorder, recorder
 from loralab_core.ops.random_bits import counter_seed
 from loralab_core.optim import create_optimizer, learning_rate
 from loralab_core.text.packing import Windows, order
 from loralab_core.training.course import Course
+from loralab_core.training.passes import Passes
 
 if TYPE_CHECKING:
     from loralab_core.runs.config import TrainConfig
@@ -49,6 +50,13 @@ class Trainer:
         for tensor in self.named.values():
             tensor.requires_grad_(True)
         self.optimizer = create_optimizer(config, self.named.values())
+        self.passes = Passes(lm.model, tuple(self.named.values()), self._recorder())
+
+    def _recorder(self) -> Recorder | None:
+        """None where a pass draws its dropout on the host, or asks the device which experts it takes."""
+        drawn = self.adapter is not None and any(lora.dropout for lora in self.adapter.layers.values())
+        possible = self.config.capture and not drawn and not self.lm.model.config.experts
+        return recorder(self.lm.device) if possible else None
 
     def _trainable(self) -> Iterator[tuple[str, Tensor]]:
         if self.adapter is None:
@@ -83,15 +91,14 @@ class Trainer:
         batches = [self.windows.batch(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
         scale = 1.0 / max(1, sum(batch.trained for batch in batches))
         self.optimizer.zero_grad()
+        self.passes.begin()
         loss, seconds = torch.zeros((), device=self.lm.device), 0.0
         for index, batch in enumerate(batches):
             if index:
                 yield None
             began = time.perf_counter()
             with self._training_mode(index):
-                piece = batch_loss(self.lm.model, batch, scale)
-                piece.backward()  # type: ignore[no-untyped-call]
-            loss += piece.detach()
+                loss += self.passes(batch, scale)
             seconds += time.perf_counter() - began
         began = time.perf_counter()
         peak, steps = self.course.lr_at(number), self.course.steps_at(number)

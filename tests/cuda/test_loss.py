@@ -72,6 +72,17 @@ def test_a_label_outside_and_a_number_that_is_none_show_in_the_loss(emulated: An
     assert emulated.softmax_loss_(logits, torch.tensor([1, 0]), 1.0).isnan()
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_rows_that_are_not_trained_have_no_part(emulated: Any, dtype: torch.dtype) -> None:
+    logits, labels = 4 * normal(6, 2063, dtype=dtype), labels_of(6, 2063)
+    labels[1::2] = -100
+    expected, slope = exact_loss(logits, labels, 0.25)
+    loss = emulated.softmax_loss_(logits, labels, 0.25)
+    torch.testing.assert_close(loss.double(), expected, rtol=2e-6, atol=1e-6)
+    assert error(logits, slope) < 2 * ROUNDING[dtype]
+    assert not logits[1::2].any()
+
+
 def test_no_rows_are_no_loss(emulated: Any) -> None:
     with poisoned():
         assert emulated.softmax_loss_(torch.empty(0, 7), torch.empty(0, dtype=torch.long), 1.0) == 0

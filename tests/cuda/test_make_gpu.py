@@ -254,9 +254,9 @@ def test_ours_beside_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["bf16 against transformers + peft on bf16"]["value"] == 3.0
     assert found["bf16 against transformers + peft on bf16"]["verdict"] == "enough"
     assert found["nf4 against transformers + peft on bf16"]["value"] == 4.0
-    assert found["nf4: peak memory"]["value"] == 2.0
-    assert "not captured" in found["nf4, captured"]["why"]
-    assert "launches" in found["nf4: where the time goes"]["note"]
+    assert found["nf4, eager: peak memory"]["value"] == 2.0
+    assert "records no graphs" in found["nf4, captured"]["why"]
+    assert "launches" in found["nf4, eager: where the time goes"]["note"]
 
 
 def _timed(speeds: Iterator[float]) -> Any:
@@ -289,7 +289,7 @@ def test_what_could_not_be_measured_says_why(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(training, "_ours", ours)
     monkeypatch.setattr(peers, "training_step", no_peft)
-    memory, fault, peer = training.measure("tiny", CPU, TINY)
+    memory, _, fault, _, peer = training.measure("tiny", CPU, TINY)  # those between: captured
     assert (memory["why"], memory["ok"]) == ("out of memory", True)
     assert (fault["why"], fault["ok"]) == ("RuntimeError: an illegal memory access was encountered", False)
     assert peer["why"] == "no peer: peft is not installed" and peer["ok"] and peer["must"] == 2.0
