@@ -52,9 +52,7 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
     with torch.device("meta"):
         model = Decoder(config)
     if device.type == "cuda":  # its norms, gates and loss have kernels whatever the base is
-        if progress:
-            progress(0, 1, PREPARING)
-        native_gpu(device.index or 0)
+        native_gpu(device.index or 0, compiling=(lambda what: progress(0, 1, what)) if progress else None)
     if base in DTYPES:
         place(model, DTYPES[base], device)
         fill_decoder(model, source, progress)

@@ -40,7 +40,10 @@ class CudaGraphs:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         try:
             # thread_local: other threads of an engine may allocate meanwhile
-            with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
+            with (
+                torch.cuda.device(self.device),
+                torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"),
+            ):
                 work()
         except Exception as error:
             first = error.__context__ or error  # the recording's end fails too, and says less

@@ -72,8 +72,37 @@ def test_a_driver_that_is_too_old_is_what_the_trial_says(
     monkeypatch.setattr(gpu, "library_for", lambda targets, say: tmp_path / "cuda-0.so")
     monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
     found = gpu.native_gpu(0, silent)
-    assert not found.paths
-    assert all("driver version is insufficient" in note for note in found.notes)
+    assert not found.paths and not found.operators
+    assert found.notes == (
+        f"NVIDIA H200: no compiled kernels: {said_by_cuda}; PyTorch's own operators run there",
+    )  # one line
+
+
+def test_kernels_that_fail_alike_share_a_line(
+    box: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failed = {"tiles": "its result is 3 % off", "int8": "no image", "fp8": "no image"}
+    monkeypatch.setattr(trial, "failures", lambda *given: failed)
+    monkeypatch.setattr(gpu, "library_for", lambda targets, say: tmp_path / "cuda-0.so")
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
+    found = gpu.native_gpu(0, silent)
+    assert found.notes == (
+        "NVIDIA H200: switched off of the kernels: tiles: its result is 3 % off",
+        "NVIDIA H200: switched off of the kernels: int8, fp8: no image",
+    )
+    assert not {"tiles", "int8", "fp8"} & set(found.paths) and found.operators
+
+
+def test_compiling_is_told_to_who_waits_for_the_model(box: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
+    def library(targets: tuple[str, ...], say: build.Say) -> Path:
+        say("compiling kernels for the GPU, once; about half a minute")
+        raise LoraLabError("the disk is full")
+
+    monkeypatch.setattr(gpu, "library_for", library)
+    notes, waiting = list[str](), list[str]()
+    gpu.native_gpu(0, notes.append, waiting.append)
+    assert waiting == ["compiling kernels for the GPU, once; about half a minute"]
+    assert len(notes) == 1 and "the disk is full" in notes[0]
 
 
 def test_a_kernel_that_ends_its_process_is_switched_off_alone_and_not_tried_again(

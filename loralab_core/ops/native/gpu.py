@@ -60,12 +60,15 @@ class NativeGpu:
         return f"sm_{self.target} {self.library.stem}" if self.library else "reference"
 
 
-def native_gpu(number: int, say: build.Say = build.say_on_stderr) -> NativeGpu:
-    """For the GPU of this number; the first call may compile. Never raises; `say` is told what is amiss."""
+def native_gpu(number: int, say: build.Say = build.say_on_stderr, compiling: build.Say | None = None) -> NativeGpu:
+    """For the GPU of this number; the first call may compile. Never raises.
+
+    `say` is told what is amiss, and what compiling takes where `compiling` is not.
+    """
     if number not in _found:  # asked by every operator: no lock once it is known
         with _loading:
             if number not in _found:
-                found = _load(number, torch.cuda.get_device_capability(number), say)
+                found = _load(number, torch.cuda.get_device_capability(number), compiling or say)
                 for note in found.notes:
                     say(note)
                 _found[number] = found
@@ -85,10 +88,18 @@ def _load(number: int, capability: tuple[int, int], say: build.Say) -> NativeGpu
         return _none(capability, name, first_line(error))
     wanted = [path for path, (oldest, newest) in PATHS.items() if oldest <= capability <= newest]
     failed = trial.failures(library, f"cuda:{number}", name, [*wanted, *trial.OPERATORS])
-    notes = [f"{name}: the kernels' {each} is switched off: {why}" for each, why in failed.items()]
+    if len(failed) == len(wanted) + len(trial.OPERATORS):
+        return _none(capability, name, "; ".join(sorted(set(failed.values()))))  # as of a driver that is too old
     paths = tuple(path for path in wanted if path not in failed)
     operators = tuple(each for each in trial.OPERATORS if each not in failed)
-    return NativeGpu(name, target_of(capability), capability, paths, operators, library, tuple(notes))
+    return NativeGpu(name, target_of(capability), capability, paths, operators, library, _switched_off(name, failed))
+
+
+def _switched_off(name: str, failed: dict[str, str]) -> tuple[str, ...]:
+    """A line for each reason."""
+    reasons = dict.fromkeys(failed.values())
+    alike = {why: [each for each, own in failed.items() if own == why] for why in reasons}
+    return tuple(f"{name}: switched off of the kernels: {', '.join(each)}: {why}" for why, each in alike.items())
 
 
 def _none(capability: tuple[int, int], name: str, why: str) -> NativeGpu:
