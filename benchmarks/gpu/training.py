@@ -29,6 +29,12 @@ from loralab_core.training.trainer import StepResult, Trainer
 
 PUBLISHED = {"qwen3-0.6b": 18_300, "qwen3-1.7b": 18_300, "qwen3-4b": 12_100, "qwen3-8b": 8_400}  # Unsloth, NF4, H200
 PEAK_GB = {"qwen3-8b": (14.0, 9.0)}  # of NF4: must, reach
+LEAN = "captured, activations twice"
+WAYS: dict[str, dict[str, bool]] = {
+    "eager": {"capture": False},
+    "captured": {"capture": True},
+    LEAN: {"capture": True, "checkpoint_activations": True},
+}
 NO_GRAPHS = "this device records no graphs"
 ALL = 1 << 20  # steps that the schedule is told of: it stays where it is
 
@@ -57,33 +63,46 @@ class Settings:
 
 
 def measure(name: str, device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    """NF4, then the base in bf16, each eager and captured, then transformers + peft on bf16."""
-    config, speeds = sizes.config(name), {}
+    """NF4, then the base in bf16, each in every way, then transformers + peft on bf16."""
+    config, speeds = sizes.config(name), dict[str, float]()
     for base in ("nf4", "bf16"):
-        for how in ("eager", "captured"):
-            label = f"{base}, {how}"
-            if how == "captured" and device.type != "cuda":
-                yield gap(label, NO_GRAPHS)
-                continue
-            try:
-                found = _ours(config, base, device, sizes, how == "captured")
-            except Exception as error:
-                yield {"what": label, "why": _reason(error, device), "ok": is_out_of_memory(error)}
-                continue
-            yield figure(label, found["tokens/s"], "tokens/s", **found)
-            yield {"what": f"{label}: where the time goes", "note": in_words(found["profile"])}
-            speeds[base] = max(speeds.get(base, 0.0), found["tokens/s"])
-            yield from _of_device(name, label, found, device)
+        try:
+            lm = random_model(config, base, device)
+        except Exception as error:
+            yield {"what": base, "why": _reason(error, device), "ok": is_out_of_memory(error)}
+            continue
+        for how in WAYS:
+            rows = list(_way(name, lm, how, sizes))
+            speeds[base] = max(speeds.get(base, 0.0), rows[0].get("value") or 0.0)
+            yield from rows
+        del lm
+        give_back(device)
+    if name in PUBLISHED and speeds.get("nf4") and device.type == "cuda":
+        ratio = speeds["nf4"] / PUBLISHED[name]
+        yield figure(f"nf4 against Unsloth's published {PUBLISHED[name]:,} (H200)", ratio, "×", reach=1.5)
     yield from _peer(config, speeds, device, sizes)
 
 
-def _of_device(name: str, label: str, found: dict[str, Any], device: torch.device) -> Iterator[Row]:
-    base = label.partition(",")[0]
-    must, reach = PEAK_GB.get(name, (None, None)) if base == "nf4" else (None, None)
-    yield figure(f"{label}: peak memory", found["peak bytes"] / 1e9, "GB", must=must, reach=reach, low=True)
-    if base == "nf4" and name in PUBLISHED and device.type == "cuda":
-        ratio = found["tokens/s"] / PUBLISHED[name]
-        yield figure(f"{label}, against Unsloth's published {PUBLISHED[name]:,} (H200)", ratio, "×", reach=1.5)
+def _way(name: str, lm: LoadedModel, how: str, sizes: Sizes) -> Iterator[Row]:
+    """First of all its speed, or why there is none."""
+    label, settings = f"{lm.base}, {how}", WAYS[how]
+    if settings["capture"] and lm.device.type != "cuda":
+        yield gap(label, NO_GRAPHS)
+        return
+    try:
+        found = _ours(lm, sizes, settings)
+    except Exception as error:
+        yield {"what": label, "why": _reason(error, lm.device), "ok": is_out_of_memory(error)}
+        return
+    yield figure(label, found["tokens/s"], "tokens/s", **found)
+    yield {"what": f"{label}: where the time goes", "note": in_words(found["profile"])}
+    yield _memory(name, lm.base, how, found)
+
+
+def _memory(name: str, base: str, how: str, found: dict[str, Any]) -> Row:
+    """Judged where memory is what one wants to save."""
+    must, reach = PEAK_GB.get(name, (None, None)) if (base, how) == ("nf4", LEAN) else (None, None)
+    return figure(f"{base}, {how}: peak memory", found["peak bytes"] / 1e9, "GB", must=must, reach=reach, low=True)
 
 
 def _peer(config: dict[str, Any], speeds: dict[str, float], device: torch.device, sizes: Sizes) -> Iterator[Row]:
@@ -96,6 +115,8 @@ def _peer(config: dict[str, Any], speeds: dict[str, float], device: torch.device
     yield figure("transformers + peft, bf16", found["tokens/s"], "tokens/s", **found)
     yield figure("transformers + peft, bf16: peak memory", found["peak bytes"] / 1e9, "GB")
     for base, speed in speeds.items():
+        if not speed:
+            continue
         ours = bounds if base == "bf16" else {}
         yield figure(f"{base} against transformers + peft on bf16", speed / found["tokens/s"], "×", **ours)
 
@@ -107,12 +128,12 @@ def _reason(error: Exception, device: torch.device) -> str:
     return why
 
 
-def _ours(config: dict[str, Any], base: str, device: torch.device, sizes: Sizes, capture: bool) -> dict[str, Any]:
-    step = make_step(random_model(config, base, device), sizes, capture)
-    found = timed(step, device, sizes)
-    found["profile"] = where_time_goes(step, device, found["median seconds"])
+def _ours(lm: LoadedModel, sizes: Sizes, settings: dict[str, bool]) -> dict[str, Any]:
+    step = make_step(lm, sizes, **settings)
+    found = timed(step, lm.device, sizes)
+    found["profile"] = where_time_goes(step, lm.device, found["median seconds"])
     del step
-    give_back(device)
+    give_back(lm.device)
     return found
 
 
@@ -137,13 +158,13 @@ def timed(step: Step, device: torch.device, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def make_step(lm: LoadedModel, sizes: Sizes, capture: bool = False) -> Step:
+def make_step(lm: LoadedModel, sizes: Sizes, **how: bool) -> Step:
     """One optimiser step of `batch` full windows, by the trainer that runs have; gives its loss.
 
     Of captured steps the first is computed as it is written, the second recorded.
     """
     windows = full_windows(token_ids(lm.model.config.vocab_size, sizes))
-    settings: Any = Settings(batch=sizes.batch, micro_batch=sizes.batch, capture=capture)
+    settings: Any = Settings(batch=sizes.batch, micro_batch=sizes.batch, **how)
     adapter = create_adapter(lm.model, rank=sizes.rank, alpha=2.0 * sizes.rank)
     trainer = Trainer(lm, settings, windows, ALL, adapter)
 

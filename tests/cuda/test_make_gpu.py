@@ -279,8 +279,8 @@ def test_the_peer_as_it_is_installed() -> None:
 
 
 def test_what_could_not_be_measured_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ours(config: Any, base: str, *given: Any) -> Any:
-        if base == "nf4":
+    def ours(lm: Any, *given: Any) -> Any:
+        if lm.base == "nf4":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
         raise RuntimeError("an illegal memory access was encountered\nmore")
 
@@ -289,7 +289,7 @@ def test_what_could_not_be_measured_says_why(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(training, "_ours", ours)
     monkeypatch.setattr(peers, "training_step", no_peft)
-    memory, _, fault, _, peer = training.measure("tiny", CPU, TINY)  # those between: captured
+    memory, _, _, fault, _, _, peer = training.measure("tiny", CPU, TINY)  # those between: captured
     assert (memory["why"], memory["ok"]) == ("out of memory", True)
     assert (fault["why"], fault["ok"]) == ("RuntimeError: an illegal memory access was encountered", False)
     assert peer["why"] == "no peer: peft is not installed" and peer["ok"] and peer["must"] == 2.0

@@ -40,16 +40,21 @@ def losses(trainer: Trainer, steps: int) -> list[float]:
     return [result.loss for result in results if isinstance(result, StepResult)]
 
 
-@pytest.mark.parametrize("base", ["fp32", "nf4"])
-@pytest.mark.parametrize(("corpus", "packing"), [(CHAT, True), (CHAT, False), (PLAIN, True)])
-def test_the_curve_is_the_same(base: str, corpus: str, packing: bool, fixtures_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("base", "corpus", "packing", "twice"),
+    [("fp32", CHAT, False, False), ("fp32", PLAIN, True, True), ("nf4", CHAT, True, False), ("nf4", PLAIN, True, True)],
+)
+def test_the_curve_is_the_same(
+    base: str, corpus: str, packing: bool, twice: bool, fixtures_dir: Path, tmp_path: Path
+) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", base, "cpu")
     windows = windows_of(lm, fixtures_dir, tmp_path, corpus, packing)
     recorder = RecorderOnCpu()
-    expected = losses(trainer_of(lm, windows, None), 12)
-    assert losses(trainer_of(lm, windows, recorder), 12) == pytest.approx(expected, rel=1e-4)
+    expected = losses(trainer_of(lm, windows, None), 8)
+    recorded = trainer_of(lm, windows, recorder, checkpoint_activations=twice)
+    assert losses(recorded, 8) == pytest.approx(expected, rel=1e-4)
     assert 1 <= recorder.recorded <= MOST
-    assert recorder.replayed >= 12  # of 24 passes
+    assert recorder.replayed >= 8  # of 16 passes
     assert expected[-1] < expected[0]
 
 
