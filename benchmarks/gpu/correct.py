@@ -14,7 +14,7 @@ from benchmarks.gpu.rows import checked, gap
 from benchmarks.gpu.sizes import Sizes
 from benchmarks.parts import Row
 from loralab_core.ops.dequantize import ELEMENTS
-from loralab_core.ops.native import gpu, trial
+from loralab_core.ops.native import choice_gpu, gpu, trial
 from loralab_core.ops.quant_matmul import parts
 from loralab_core.quant import QuantTensor, quantize
 
@@ -129,7 +129,7 @@ def takes(
     path: str, dtype: torch.dtype, weight: QuantTensor, columns: int, transposed: bool, device: torch.device
 ) -> bool:
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else (9, 0)
-    return gpu.can_multiply(path, dtype, weight.codebook is None, columns, transposed, capability)
+    return choice_gpu.can_multiply(path, dtype, weight.codebook is None, columns, transposed, capability)
 
 
 def _product(path: str, weight: QuantTensor, dense: Tensor, rows: int, transposed: bool, dtype: torch.dtype) -> float:

@@ -10,6 +10,7 @@ from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.decoder import Decoder
 from loralab_core.models.incoming import Recipe
 from loralab_core.models.loading import place
+from loralab_core.ops.native.choice_gpu import settle
 
 SPREAD = 0.02  # standard deviation of the weights, as these families begin
 
@@ -34,6 +35,8 @@ def random_model(config: dict[str, Any], base: str, device: torch.device) -> Loa
         model.tie_head()
     if recipe:
         model.merge()
+        if device.type == "cuda":
+            settle(device.index or 0, None)  # as before a run: what is fastest here is measured once
     return LoadedModel(model.eval(), None, Path("random"), base, device)
 
 

@@ -77,7 +77,8 @@ def _table(table: dict[str, list[str]], microseconds: dict[str, list[dict[str, f
 
 def gpu_facts(number: int, bench: bool) -> dict[str, Any]:
     """Of an NVIDIA GPU, as torch numbers them; its kernels are compiled and tried where they were not."""
-    from loralab_core.ops.native.gpu import measure_gpu, native_gpu
+    from loralab_core.ops.native.choice_gpu import measure_gpu
+    from loralab_core.ops.native.gpu import native_gpu
     from loralab_core.ops.native.measure_gpu import file_of, read
 
     found = native_gpu(number, say)

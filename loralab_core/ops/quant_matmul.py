@@ -15,7 +15,7 @@ from torch import Tensor
 from loralab_core.ops.library import LIBRARY
 from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native.choice import choose
-from loralab_core.ops.native.gpu import choose_on_gpu
+from loralab_core.ops.native.choice_gpu import choose_on_gpu
 from loralab_core.quant.tensor import Kind, QuantTensor
 
 Numerics = Literal["w4a16", "w4a8"]  # of one product

@@ -7,7 +7,7 @@ import torch
 import loralab_core
 from loralab_core.models.incoming import Recipe
 from loralab_core.ops.metal.library import metal
-from loralab_core.ops.native import choice
+from loralab_core.ops.native import choice, choice_gpu
 from loralab_core.ops.native.choice import Table
 from loralab_core.ops.native.gpu import native_gpu
 from loralab_core.ops.native.library import native
@@ -26,13 +26,18 @@ def set_up_arithmetic(config: TrainConfig, threads: int | None = None) -> None:
 
 
 def set_up_kernels(base: str, device: torch.device, recorded: Table | None, parameters: int) -> None:
-    """For a quantised base on a CPU: the paths of the run being resumed, or those that were measured here."""
+    """For a quantised base: the paths of the run being resumed, or those that were measured here."""
+    worth = parameters >= WORTH_MEASURING
     if base in QUANTISED and device.type == "cpu":
-        choice.settle(recorded, worth=parameters >= WORTH_MEASURING)
+        choice.settle(recorded, worth=worth)
+    elif base in QUANTISED and device.type == "cuda":
+        choice_gpu.settle(device.index or 0, recorded, worth=worth)
 
 
 def paths_in_use(base: str, device: torch.device) -> Table:
-    """Which of the CPU's kernels multiplies at which size; empty where none is compiled or needed."""
+    """Which kernel multiplies at which size; empty where none is compiled, measured or needed."""
+    if base in QUANTISED and device.type == "cuda":
+        return choice_gpu.table_in_use(device.index or 0)
     return choice.table_in_use() if base in QUANTISED and device.type == "cpu" else {}
 
 

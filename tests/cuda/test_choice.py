@@ -1,5 +1,6 @@
 """Which path multiplies on a GPU: the fixed one until something was measured, then what won, where it can."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from loralab_core.ops.native import gpu, measure_gpu
+from loralab_core.ops.native import choice_gpu, gpu, measure_gpu
 
 CHIPS = {"T4": (7, 5), "L4": (8, 9), "H200": (9, 0)}
 
@@ -22,10 +23,10 @@ class There:
 
 @pytest.fixture(autouse=True)
 def forgotten(home: Path) -> Iterator[None]:
-    for each in (gpu._choices, measure_gpu.kept):
+    for each in (choice_gpu._choices, measure_gpu.kept):
         each.cache_clear()
     yield
-    for each in (gpu._choices, measure_gpu.kept):
+    for each in (choice_gpu._choices, measure_gpu.kept):
         each.cache_clear()
 
 
@@ -35,7 +36,7 @@ def chip(monkeypatch: pytest.MonkeyPatch, home: Path) -> Callable[[str], gpu.Nat
         capability = CHIPS[name]
         paths = tuple(path for path, (oldest, newest) in gpu.PATHS.items() if oldest <= capability <= newest)
         found = gpu.NativeGpu(name, gpu.target_of(capability), capability, paths, (), home / "cuda-0.so")
-        monkeypatch.setattr(gpu, "native_gpu", lambda number: found)
+        monkeypatch.setattr(choice_gpu, "native_gpu", lambda number: found)
         return found
 
     return use
@@ -44,7 +45,7 @@ def chip(monkeypatch: pytest.MonkeyPatch, home: Path) -> Callable[[str], gpu.Nat
 def chosen(
     x: There, shape: tuple[int, int] = (64, 64), *, int8: bool = False, dx: bool = False, compute: str = "w4a16"
 ) -> Any:
-    return gpu.choose_on_gpu(x, shape, int8, dx, compute)  # type: ignore[arg-type]
+    return choice_gpu.choose_on_gpu(x, shape, int8, dx, compute)  # type: ignore[arg-type]
 
 
 def test_until_something_is_measured(chip: Callable[[str], Any]) -> None:
@@ -97,7 +98,7 @@ def test_what_was_measured_is_kept_and_chosen(
         return clock[taken[0]] if taken else 5.0
 
     def able(compute: str, transposed: bool) -> list[str]:
-        return gpu.candidates(active, torch.bfloat16, False, 16, transposed, compute)
+        return choice_gpu.candidates(active, torch.bfloat16, False, 16, transposed, compute)
 
     file = measure_gpu.file_of(active.library, active.target, active.name)
     table, times = measure_gpu.measure(torch.device("cpu"), torch.bfloat16, able, file, timed)
@@ -108,11 +109,40 @@ def test_what_was_measured_is_kept_and_chosen(
     assert chosen(There(20, torch.float32)) == "gemm"
 
 
+def test_before_a_run_it_is_measured_once_and_a_resumed_run_keeps_to_its_own(
+    chip: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, measured, said = chip("H200"), list[int](), list[str]()
+
+    def measure(number: int) -> None:
+        measured.append(number)
+        table = {"w4a16 forward small": ["tiles"] * measure_gpu.BUCKETS}
+        file = measure_gpu.file_of(active.library, active.target, active.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"table": table, "microseconds": {}}))
+        measure_gpu.kept.cache_clear()
+
+    monkeypatch.setattr(choice_gpu, "measure_gpu", measure)
+    choice_gpu.settle(0, None, said.append, worth=False)
+    monkeypatch.setenv("LORALAB_MEASURE", "0")
+    choice_gpu.settle(0, None, said.append)
+    assert not measured and not said and chosen(There(512)) == "gemm"
+    monkeypatch.delenv("LORALAB_MEASURE")
+    for _ in range(2):
+        choice_gpu.settle(0, None, said.append)
+    assert measured == [0] and said == ["H200: measuring which kernel is the fastest at which size, once; some seconds"]
+    assert chosen(There(512)) == "tiles"
+    choice_gpu.settle(0, {"w4a16 forward small": ["hopper"] * measure_gpu.BUCKETS}, said.append)
+    assert chosen(There(512)) == "hopper" and choice_gpu.table_in_use(0)["w4a16 forward small"][0] == "hopper"
+    choice_gpu.settle(0, None, said.append)
+    assert chosen(There(512)) == "tiles" and measured == [0]
+
+
 def test_a_damaged_file_is_none(chip: Callable[[str], Any]) -> None:
     active = chip("H200")
     file = measure_gpu.file_of(active.library, active.target, active.name)
     file.parent.mkdir(parents=True)
     for content in ("{", "[]", '{"table": 3}', '{"table": {"w4a16 forward small": ["warp"]}, "microseconds": {}}'):
         file.write_text(content)
-        measure_gpu.kept.cache_clear(), gpu._choices.cache_clear()
+        measure_gpu.kept.cache_clear(), choice_gpu._choices.cache_clear()
         assert chosen(There(100)) == "gemm"

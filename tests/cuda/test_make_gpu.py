@@ -19,6 +19,7 @@ from benchmarks.gpu.plan import PLAN, chosen
 from benchmarks.gpu.sizes import CONFIGS, FULL, TINY
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config
+from loralab_core.ops.native import build as native_build
 from loralab_core.ops.native import nvcc
 from loralab_core.ops.native.sources import Unit
 from loralab_core.runs.config import TrainConfig
@@ -37,7 +38,7 @@ if name == "crashes": os.kill(os.getpid(), signal.SIGSEGV)
 if name == "fails": sys.exit("the GPU is gone")
 """
 PTXAS = """ptxas info    : 0 bytes gmem
-ptxas info    : Compiling entry function 'one' for 'sm_90a'
+ptxas info    : Compiling entry function '_ZN3oneEv' for 'sm_90a'
 ptxas info    : Function properties for one
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 64 registers, used 1 barriers, 2048 bytes smem
@@ -202,21 +203,23 @@ def test_errors_of_8_bits_are_those_of_the_path(on_kernels: None) -> None:
     assert fine < 0.004 < coarse < 0.015
 
 
-def test_what_the_compiler_reports() -> None:
-    assert build.parse(PTXAS) == [
-        build.Resources("one", "90a", 64, 0, 0, 2048),
-        build.Resources("two", "90a", 255, 36, 40, 0),
-    ]
+def test_what_the_compiler_reports(tmp_path: Path) -> None:
+    library = tmp_path / "cuda-0.so"
+    assert nvcc.resources(library) == []
+    library.with_suffix(".txt").write_text(PTXAS)
+    assert nvcc.resources(library) == [nvcc.Kernel("_ZN3oneEv", "90a", 64, 0), nvcc.Kernel("two", "90a", 255, 24)]
+    assert build.demangled("_ZN3oneEv\ntwo").splitlines() in (["one()", "two"], ["_ZN3oneEv", "two"])
 
 
 def test_what_this_compiler_reports(tmp_path: Path) -> None:
     if (found := nvcc.find_nvcc()) is None:
         pytest.skip("needs nvcc")
-    file = tmp_path / "twice.cu"
+    file, library = tmp_path / "twice.cu", tmp_path / "cuda-0.so"
     file.write_text("namespace one { __global__ void twice(float* x) { x[threadIdx.x] *= 2; } }\n")
-    flags = ("-gencode=arch=compute_90a,code=sm_90a",)
-    (kernel,) = build.parse(build.demangled(build._report(Unit(file, flags, found), tmp_path)))
-    assert "twice" in kernel.kernel and kernel.chip == "90a" and 0 < kernel.registers < 64 and not kernel.spilled
+    flags = (*nvcc.FLAGS, "-gencode=arch=compute_90a,code=sm_90a")
+    library.with_suffix(".txt").write_text(native_build._run(Unit(file, flags, found).command(tmp_path / "twice.o")))
+    (kernel,) = nvcc.resources(library)
+    assert "twice" in kernel.name and kernel.target == "90a" and 0 < kernel.registers < 64 and not kernel.spilled
 
 
 def test_where_time_goes() -> None:

@@ -1,30 +1,17 @@
 """The compiled kernels for NVIDIA GPUs: compiled for the chips that are here, loaded, tested, and what may be used.
 
-LORALAB_NATIVE=0 leaves them out, LORALAB_PATH asks for one path wherever it can multiply.
+LORALAB_NATIVE=0 leaves them out.
 """
 
 import os
 import threading
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
 
 from loralab_core.errors import LoraLabError, first_line
 from loralab_core.ops.native import build, trial
-from loralab_core.ops.native.measure_gpu import (
-    BUCKETS,
-    SMALL,
-    Table,
-    Times,
-    bucket,
-    by_events,
-    file_of,
-    kept,
-    measure,
-    words,
-)
 from loralab_core.ops.native.nvcc import OLDEST, CudaCompiler, find_nvcc, target_of
 
 # Each way of multiplying and the chips it is for, from the oldest compute capability to the newest.
@@ -38,9 +25,8 @@ PATHS = {
     "fp8": ((8, 9), ANY),
 }
 BF16 = (8, 0)  # from here on there are products of bf16
-FEW = 16  # rows for which every code is read once
 _loading = threading.Lock()
-_found: "dict[int, NativeGpu]" = {}  # by the number of the GPU
+_found: dict[int, "NativeGpu"] = {}  # by the number of the GPU
 
 
 @dataclass(frozen=True)
@@ -124,71 +110,3 @@ def library_for(targets: tuple[str, ...], say: build.Say) -> Path:
         raise LoraLabError("there is no nvcc (CUDA's compiler)")
     compiler = CudaCompiler(nvcc, build.require_compiler(), targets)
     return build.build(build.in_cache("cuda", compiler.key(), compiler.version), compiler, say)
-
-
-def choose_on_gpu(x: torch.Tensor, shape: tuple[int, int], int8: bool, transposed: bool, compute: str) -> str | None:
-    """The path for x [rows, …] and a weight of `shape`, which is 8-bit where `int8`; None: the reference."""
-    small, columns = shape[0] * shape[1] <= SMALL, shape[1 if transposed else 0]
-    return _choices(x.device.index, x.dtype, int8, columns % 16 == 0, small, transposed, compute)[bucket(x.shape[0])]
-
-
-@cache
-def _choices(
-    number: int, dtype: torch.dtype, int8: bool, sixteens: bool, small: bool, transposed: bool, compute: str
-) -> list[str | None]:
-    """By bucket of rows: what won here, where that was measured and can multiply these; else what is fixed."""
-    active = native_gpu(number)
-    able = candidates(active, dtype, int8, 16 if sixteens else 1, transposed, compute)
-    forced = os.environ.get("LORALAB_PATH")
-    measured = kept(active.library, active.target, active.name) if active.library else {}
-    won = measured.get(words(compute, transposed, small), [])
-    found: list[str | None] = []
-    for each in range(BUCKETS):
-        fixed = (["rows"] if 1 << each <= FEW else []) + (["int8"] if compute == "w4a8" else []) + ["gemm"]
-        order = [*([forced] if forced else []), *won[each : each + 1], *fixed]
-        found.append(next((path for path in order if path in able), None))
-    return found
-
-
-def candidates(
-    active: NativeGpu, dtype: torch.dtype, int8: bool, columns: int, transposed: bool, compute: str
-) -> list[str]:
-    """What may multiply in a numeric class. In float8 only who asks for it: it is four times as far off."""
-    asked = os.environ.get("LORALAB_PATH")
-    classes = {"int8": ("w4a8",), "fp8": ("w4a8",) if asked == "fp8" else ()}
-    return [
-        path
-        for path in active.paths
-        if compute in classes.get(path, ("w4a16", "w4a8"))
-        and can_multiply(path, dtype, int8, columns, transposed, active.capability)
-    ]
-
-
-def measure_gpu(number: int) -> tuple[Table, Times]:
-    """Measured now, in some seconds, and kept for later processes. Raises LoraLabError where nothing is compiled."""
-    active = native_gpu(number)
-    if active.library is None:
-        raise LoraLabError(f"{active.name} has no compiled kernels to measure")
-    dtype = torch.bfloat16 if active.capability >= BF16 else torch.float16
-
-    def able(compute: str, transposed: bool) -> list[str]:
-        return candidates(active, dtype, False, 16, transposed, compute)
-
-    with torch.cuda.device(number):
-        file = file_of(active.library, active.target, active.name)
-        found = measure(torch.device("cuda", number), dtype, able, file, by_events)
-    _choices.cache_clear()
-    return found
-
-
-def can_multiply(
-    path: str, dtype: torch.dtype, int8: bool, columns: int, transposed: bool, capability: tuple[int, int]
-) -> bool:
-    """Whether a path takes x of this type, a weight of 8 bits, so many columns of y, the transpose."""
-    if path == "gemm":
-        return True
-    if dtype == torch.float32 or (dtype == torch.bfloat16 and capability < BF16):
-        return False
-    if path == "fp8":
-        return dtype == torch.bfloat16 and columns % 16 == 0
-    return not transposed if path == "rows" else path == "int8" or not int8

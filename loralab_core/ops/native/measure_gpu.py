@@ -1,4 +1,4 @@
-"""Which path multiplies on a GPU: what won there, measured when asked for and kept for later processes.
+"""Which path multiplies on a GPU: what won there, measured before the first run and kept for later ones.
 
 A product is classed by its numeric class, its direction, the size of its weight and its rows in powers of two. Until
 something is measured, few rows go by `rows` and more by cuBLAS, or by integers in W4A8.

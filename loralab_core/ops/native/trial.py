@@ -121,7 +121,7 @@ def _path(path: str, device: torch.device) -> Iterator[float]:
 
 
 def _cases(path: str, device: torch.device) -> Iterator[Case]:
-    from loralab_core.ops.native.gpu import can_multiply
+    from loralab_core.ops.native.choice_gpu import can_multiply
 
     capability = torch.cuda.get_device_capability(device)
     for weight in _weights(device):
