@@ -1,4 +1,7 @@
-"""The keys and values of what was read and said so far, in buffers that double when they are full."""
+"""The keys and values of what was read and said so far, in buffers that double when they are full.
+
+Buffers begin as zeros: who looks at all of them gives what is not remembered the weight 0, and 0 · NaN is NaN.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +11,7 @@ from torch import Tensor
 
 from loralab_core.architecture.config import DecoderConfig
 
-FIRST_CAPACITY = 256  # tokens
+STEP = 256  # tokens: of the first capacity, and what others are multiples of, which aligns masks over all of it
 
 
 class KVCache:
@@ -54,13 +57,15 @@ class KVCache:
                 buffers[layer] = buffer[chosen]
 
     def _grow(self, wanted: int) -> None:
-        self.capacity = max(FIRST_CAPACITY, 2 * self.capacity, wanted)
+        """Behind a prompt there is room for some of its answer, so that the buffers do not move at its first token."""
+        steps = -(-(wanted + STEP // 2) // STEP)
+        self.capacity = max(2 * self.capacity, steps * STEP)
         self._keys = self._moved(self._keys)
         self._values = self._moved(self._values)
 
     def _moved(self, old: list[Tensor]) -> list[Tensor]:
         batch, heads, width = self._shape
-        new = [torch.empty(batch, self.capacity, heads, width, **self._how) for _ in range(self._layers)]
+        new = [torch.zeros(batch, self.capacity, heads, width, **self._how) for _ in range(self._layers)]
         for before, after in zip(old, new, strict=False):
             after[:, : self.length] = before[:, : self.length]
         return new

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loralab_core.inference.captured import CapturedTokens
 from loralab_core.inference.kv_cache import KVCache
 from loralab_core.inference.token_decoder import TokenDecoder, can_decode
 from loralab_core.lora.adapter import Adapter
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.ops import AttentionPlan, Compute
+from loralab_core.ops.graphs import CannotRecord, recorder
 
 
 class Reader:
@@ -24,27 +26,27 @@ class Reader:
         prompts: Sequence[Sequence[int]],
         adapter: Adapter | None = None,
         compute: Compute | None = None,
+        capture: bool = True,
     ):
-        """`prompts`: token ids, at least one of at least one. `adapter`, `compute`: used for each reading only."""
+        """`prompts`: token ids, at least one of at least one. `adapter`, `compute`: used for each reading only.
+
+        `capture`: tokens behind the prompt are replayed as a graph, where the device can.
+        """
         self.lm, self.adapter, self.compute = lm, adapter, compute
         self._rows = [list(prompt) for prompt in prompts]
         longest = max(map(len, self._rows))
         self._pads = [longest - len(row) for row in self._rows]
         self._cache = self._empty()
         self._tokens = TokenDecoder(lm.model, adapter) if can_decode(lm.model, adapter) else None
+        self._captured = self._capturing() if capture else None
+        self.trouble = ""  # why no graph could be recorded; the answer goes on without
 
     def logits(self) -> Tensor:
         """float32 [rows, vocab] behind the last token of each row. Reads what was not read before."""
         if self._cache.length and self._turns_change():
             self._cache = self._empty()
-        model, past = self.lm.model, self._cache.length
-        if self._tokens is not None and self._one_new(past) and self._tokens.fits(past):
-            return self._tokens.logits(self._rows[0][-1], self._cache)
-        ids = torch.tensor([self._slots(row, pad)[past:] for row, pad in zip(self._rows, self._pads, strict=True)])
-        with torch.no_grad(), self.lm.using(self.adapter, self.compute):
-            how = self._places(past, ids.shape[1]) if any(self._pads) else {}
-            hidden = model.hidden(ids.to(model.device), cache=self._cache, **how)[:, -1:]
-            return model.logits(hidden)[:, 0]
+        found = self._next() if self._one_new() else None
+        return self._read() if found is None else found
 
     def add(self, tokens: Sequence[int]) -> None:
         """One more token of each row."""
@@ -58,9 +60,34 @@ class Reader:
             self._pads = [self._pads[row] for row in rows]
             self._cache.keep(rows)
 
-    def _one_new(self, past: int) -> bool:
-        """A single sequence's next token, the rest of which was read."""
-        return past > 0 and len(self._rows) == 1 and len(self._rows[0]) == past + 1
+    def _one_new(self) -> bool:
+        """Whether all was read but the last token of each row."""
+        past = self._cache.length
+        return past > 0 and self._pads[0] + len(self._rows[0]) == past + 1
+
+    def _next(self) -> Tensor | None:
+        """The same for one new token a row; None where there is no shorter way than through the layers."""
+        if self._tokens is not None and len(self._rows) == 1 and self._tokens.fits(self._cache.length):
+            return self._tokens.logits(self._rows[0][-1], self._cache)
+        if self._captured is not None:
+            try:
+                return self._captured.logits([row[-1] for row in self._rows], self._pads, self._cache)
+            except CannotRecord as error:
+                self._captured, self.trouble = None, str(error)
+        return None
+
+    def _read(self) -> Tensor:
+        model, past = self.lm.model, self._cache.length
+        ids = torch.tensor([self._slots(row, pad)[past:] for row, pad in zip(self._rows, self._pads, strict=True)])
+        with torch.no_grad(), self.lm.using(self.adapter, self.compute):
+            how = self._places(past, ids.shape[1]) if any(self._pads) else {}
+            hidden = model.hidden(ids.to(model.device), cache=self._cache, **how)[:, -1:]
+            return model.logits(hidden)[:, 0]
+
+    def _capturing(self) -> CapturedTokens | None:
+        """None where the device records nothing, and of experts, who ask it how many tokens each gets."""
+        record = None if self.lm.model.config.experts else recorder(self.lm.model.device)
+        return CapturedTokens(self.lm, self.adapter, self.compute, record) if record else None
 
     def _slots(self, row: list[int], pad: int) -> list[int]:
         return [row[0]] * pad + row if pad else row

@@ -1,6 +1,7 @@
 """Every operator once. Plain PyTorch here; compiled backends register beside it without changing a caller."""
 
-from loralab_core.ops.attention import AttentionPlan, attention
+from loralab_core.ops.attention import attention
+from loralab_core.ops.attention_plan import AttentionPlan
 from loralab_core.ops.cross_entropy import linear_cross_entropy
 from loralab_core.ops.dequantize import dequantize
 from loralab_core.ops.elementwise import activate, soft_cap

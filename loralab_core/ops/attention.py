@@ -1,89 +1,24 @@
 """Causal grouped-query attention over packed rows: a token sees its own document's past and nothing else.
 
 Notable:
-- An AttentionPlan is made once a step from the documents' borders and shared by every layer.
 - On a CPU each document is attended to on its own (no mask, no wasted half), and the backward pass recomputes the
   probabilities block by block of 128 queries (FlashAttention, arXiv:2205.14135, at the size a cache holds). PyTorch's
   own CPU backward takes about three times as long in float32.
-- Elsewhere, and where a sliding window bites, one boolean mask goes to scaled_dot_product_attention.
+- Elsewhere, and where a sliding window bites, one mask goes to scaled_dot_product_attention.
 - Soft-capped scores (Gemma 2) have no fast kernel: they are made block by block here, forward as backward.
+- A single query, an answer's next token, takes the heads that share a key as its queries: each key is read once.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from loralab_core.ops.attention_plan import AttentionPlan, Segment
 from loralab_core.ops.elementwise import soft_cap
 
 BLOCK = 128  # queries of one backward block: scores of a block stay in a core's cache
-
-Segment = tuple[slice, int, int]  # rows, first position, end position
-
-
-@dataclass(frozen=True)
-class AttentionPlan:
-    """Who sees whom: `segments` (plain causal runs) or `mask` (True: may look); with neither, everyone sees all."""
-
-    segments: tuple[Segment, ...] = ()
-    mask: Tensor | None = None  # bool [batch or 1, 1, queries, keys]
-
-    @staticmethod
-    def packed(
-        documents: list[list[tuple[int, int]]],
-        time: int,
-        device: torch.device,
-        window: int | None = None,
-        alike: bool = False,
-    ) -> "AttentionPlan":
-        """`documents[row]` lists the (start, end) of each document of that row; the rest is padding.
-
-        `alike`: borders are in the mask's contents only, so that plans of other documents have the same shape.
-        """
-        longest = max((end - start for row in documents for start, end in row), default=0)
-        if alike and longest <= (window or time) and all(len(row) <= 1 for row in documents):
-            return AttentionPlan(((slice(None), 0, time),))  # padding comes last: it sees, and nobody sees it
-        if not alike and (window is None or longest <= window):
-            if all(row == documents[0] for row in documents):
-                return AttentionPlan(tuple((slice(0, len(documents)), s, e) for s, e in documents[0]))
-            if device.type == "cpu":
-                return AttentionPlan(tuple((slice(r, r + 1), s, e) for r, row in enumerate(documents) for s, e in row))
-        owner = torch.full((len(documents), time), -1)
-        for row, spans in enumerate(documents):
-            for number, (start, end) in enumerate(spans):
-                owner[row, start:end] = number
-        same = owner[:, :, None] == owner[:, None, :]
-        return AttentionPlan(mask=(same & _causal(time, 0, window)).unsqueeze(1).to(device))
-
-    @staticmethod
-    def cached(past: int, time: int, device: torch.device, window: int | None = None) -> "AttentionPlan":
-        """`time` new tokens behind `past` remembered ones, all of one document."""
-        if past == 0 and (window is None or time <= window):
-            return AttentionPlan(((slice(None), 0, time),))
-        if time == 1 and (window is None or past < window):
-            return AttentionPlan()
-        return AttentionPlan(mask=_causal(time, past, window)[None, None].to(device))
-
-    @staticmethod
-    def padded(pads: Tensor, past: int, time: int, device: torch.device, window: int | None = None) -> "AttentionPlan":
-        """As `cached`, for rows that begin with `pads` [rows] positions nobody else sees.
-
-        Those see themselves: a row of scores that is masked throughout would be NaN.
-        """
-        real = torch.arange(past + time)[None] >= pads[:, None]  # [rows, keys]
-        own = torch.arange(past, past + time)[:, None] == torch.arange(past + time)
-        seen = (_causal(time, past, window)[None] & real[:, None]) | own[None]
-        return AttentionPlan(mask=seen.unsqueeze(1).to(device))
-
-
-def _causal(time: int, past: int, window: int | None) -> Tensor:
-    """bool [time, past + time]; position i of the new ones stands at past + i."""
-    query = torch.arange(past, past + time)[:, None]
-    key = torch.arange(past + time)[None]
-    seen = key <= query
-    return seen if window is None else seen & (key > query - window)
 
 
 def attention(
@@ -96,7 +31,8 @@ def attention(
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if plan.mask is not None or not plan.segments:
-        out = _all_at_once(q, k, v, plan.mask, scale) if cap is None else _capped(q, k, v, plan.mask, scale, cap)
+        queries = _of_one_token(q, k.shape[1]) if q.shape[2] == 1 else q
+        out = _all_at_once(queries, k, v, plan.mask, scale, cap).reshape(q.shape)
     elif q.device.type == "cpu" or cap is not None:
         out = _SegmentAttention.apply(q, k, v, plan.segments, scale, cap)  # type: ignore[no-untyped-call]
     else:
@@ -104,20 +40,34 @@ def attention(
     return out.transpose(1, 2).flatten(2)
 
 
+def _of_one_token(q: Tensor, kv_heads: int) -> Tensor:
+    """[batch, heads, 1, D] → [batch, kv_heads, heads that share a key, D]: they see the same, so one mask does."""
+    return q.reshape(len(q), kv_heads, -1, q.shape[-1])
+
+
+def _all_at_once(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, cap: float | None) -> Tensor:
+    """On a GPU no fast kernel takes a mask and shared key heads together, so there the heads are repeated first."""
+    if cap is not None or (mask is not None and q.device.type != "cpu"):
+        k, v = _repeated(k, q.shape[1]), _repeated(v, q.shape[1])
+    if cap is not None:
+        return _capped(q, k, v, mask, scale, cap)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
+
+
+def _repeated(x: Tensor, heads: int) -> Tensor:
+    share = heads // x.shape[1]
+    return x if share == 1 else x.repeat_interleave(share, 1)
+
+
 def _capped(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, cap: float) -> Tensor:
     """All scores at once, by autograd: for a cached answer, and where a window bites."""
-    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
     scores = soft_cap((q @ k.transpose(-1, -2)).float() * scale, cap)
-    if mask is not None:  # not -inf: a row of padding sees nothing, and its softmax must not be NaN
+    if mask is not None and mask.dtype == torch.bool:
+        # not -inf: a row of padding sees nothing, and its softmax must not be NaN
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    elif mask is not None:
+        scores = scores + mask
     return torch.softmax(scores, -1).to(q.dtype) @ v
-
-
-def _all_at_once(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """On a GPU no fast kernel takes a mask and shared key heads together, so there the heads are repeated first."""
-    if mask is not None and q.device.type != "cpu":
-        k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], 1) for x in (k, v))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def _by_segment(q: Tensor, k: Tensor, v: Tensor, segments: tuple[Segment, ...], scale: float) -> Tensor:

@@ -19,10 +19,12 @@ from benchmarks.gpu.plan import PLAN, chosen
 from benchmarks.gpu.sizes import CONFIGS, FULL, TINY
 from loralab_core.architecture.counts import parameter_count
 from loralab_core.architecture.families import parse_config
+from loralab_core.ops.graphs import CannotRecord
 from loralab_core.ops.native import build as native_build
 from loralab_core.ops.native import nvcc
 from loralab_core.ops.native.sources import Unit
 from loralab_core.runs.config import TrainConfig
+from tests.recording import RecorderOnCpu
 
 CPU = torch.device("cpu")
 CHILD = """
@@ -301,12 +303,51 @@ def test_what_could_not_be_measured_says_why(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_answer_is_drawn_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "tokens", lambda *given: iter(range(1000)))
     found = {row["what"]: row for row in decode.measure("tiny", CPU, TINY)}
-    assert found["nf4, one answer"]["value"] > 0
+    assert found["nf4, eager"]["value"] > 0
+    assert "records no graphs" in found["nf4, captured"]["why"]
+    assert "launches" in found["nf4, eager: where the time goes"]["note"]
+    assert found["nf4 against transformers bf16"]["value"] > 0
     lm = models.random_model(TINY.config("tiny"), "nf4", CPU)
     count = parameter_count(lm.model.config)
-    nbytes = found["nf4, one answer"]["facts"]["nbytes"]
+    nbytes = found["nf4, eager"]["facts"]["nbytes"]
     assert nbytes == models.weight_bytes(lm.model)
     assert 0.5 * count < nbytes < 1.2 * count  # 4 bits and their scales, the tied head in 8
+
+
+def test_the_better_of_eager_and_captured_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, recorder = decoded(monkeypatch, RecorderOnCpu())
+    assert found["nf4 against transformers bf16"]["value"] == 2.0  # 90 tokens/s by 45
+    assert found["nf4 against transformers bf16"]["verdict"] == "enough"
+    assert recorder.recorded == 2 and recorder.replayed > 2, "one is timed, one profiled"
+
+
+def test_what_is_not_recorded_is_not_called_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(RecorderOnCpu):
+        def __call__(self, work: Any) -> Any:
+            raise CannotRecord("out of memory")
+
+    found, _ = decoded(monkeypatch, Refusing())
+    assert found["nf4, captured"]["why"] == "RuntimeError: no graph could be recorded: out of memory"
+    assert not found["nf4, captured"]["ok"]
+    assert found["nf4 against transformers bf16"]["value"] == pytest.approx(1 / 3)  # 30 by 90
+
+
+def decoded(monkeypatch: pytest.MonkeyPatch, record: RecorderOnCpu) -> tuple[dict[str, Any], RecorderOnCpu]:
+    """As on a device that records; the speeds are given, the tokens are drawn."""
+    speeds = iter([30.0, 90.0, 45.0])
+
+    def timed(begin: Any, *given: Any, **how: Any) -> float:
+        drawn = begin()
+        for _ in range(decode.warm_up(TINY) + 1):
+            next(drawn)
+        return next(speeds)
+
+    monkeypatch.setattr(decode, "recorder", lambda device: record)
+    monkeypatch.setattr("loralab_core.inference.reader.recorder", lambda device: record)
+    monkeypatch.setattr("loralab_core.inference.reader.can_decode", lambda *given: False)
+    monkeypatch.setattr(decode, "tokens_per_s", timed)
+    monkeypatch.setattr(peers, "tokens", lambda *given: iter(range(1000)))
+    return {row["what"]: row for row in decode.measure("qwen3-8b", CPU, TINY)}, record
 
 
 NAMES = {"tinyllama-1.1b": "TinyLlama-1.1B-Chat-v1.0", "qwen3-0.6b": "Qwen3-0.6B", "qwen3-1.7b": "Qwen3-1.7B"}

@@ -97,11 +97,12 @@ class TestCrossEntropy:
         assert loss.item() == 0.0
 
 
-def by_definition(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+def by_definition(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, cap: float | None = None) -> Tensor:
     """softmax(q·kᵀ/√D)·v with `seen` [batch, queries, keys]; rows that see nothing give zero."""
     share = q.shape[2] // k.shape[2]
     k, v = (x.repeat_interleave(share, 2) for x in (k, v))
     scores = torch.einsum("bqhd,bkhd->bhqk", q, k) * q.shape[-1] ** -0.5
+    scores = scores if cap is None else cap * torch.tanh(scores / cap)
     weights = torch.softmax(scores.masked_fill(~seen[:, None], -math.inf), -1).nan_to_num(0.0)
     return torch.einsum("bhqk,bkhd->bqhd", weights, v).flatten(2)
 
@@ -143,3 +144,19 @@ class TestAttention:
         seen = who_sees([[(0, past + time)]], past + time, window)[:, past:]
         ours = attention(q, k, v, AttentionPlan.cached(past, time, CPU, window))
         assert torch.allclose(ours, by_definition(q, k, v, seen), atol=1e-5)
+
+    @pytest.mark.parametrize("kv_heads", (1, 2, 4))
+    @pytest.mark.parametrize("cap", (None, 0.7))
+    @pytest.mark.parametrize("window", (None, 4))
+    @pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
+    def test_one_token_among_slots_that_are_not_all_taken(
+        self, kv_heads: int, cap: float | None, window: int | None, dtype: torch.dtype
+    ) -> None:
+        """Whatever stands in the slots behind it, and in those of padding."""
+        pads, place, capacity = torch.tensor([[0], [3]]), torch.tensor([9]), 16
+        q = normal(2, 1, 4, 8, dtype=dtype)
+        k, v = (normal(2, capacity, kv_heads, 8, seed=n, dtype=dtype) for n in (1, 2))
+        seen = who_sees([[(0, 10)], [(3, 10)]], capacity, window)[:, 9:10]
+        ours = attention(q, k, v, AttentionPlan.of_slots(pads, place, capacity, dtype, window), cap=cap)
+        exact = by_definition(q.float(), k.float(), v.float(), seen, cap)
+        assert torch.allclose(ours.float(), exact, atol=1e-5 if dtype == torch.float32 else 2e-2)
