@@ -5,7 +5,7 @@
 # make pocket the bundled model, made again from nothing
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 export PIP_CONSTRAINT := .venv/constraints.txt
 

@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("LORALAB_MEASURE", "0")  # the fixed table of kernels: the same on every computer
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process a test starts would compile all it imports
 
 # Under nohup the tests' own processes would inherit its deafness, and none could be hung up on.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -28,6 +29,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Kernels are compiled once, beside the package, and not again in the empty home of every test."""
     if not hasattr(session.config, "workerinput"):
         subprocess.run([sys.executable, "-m", "loralab_core.ops.native"], cwd=ROOT, check=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: one that began last would leave the other workers with nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

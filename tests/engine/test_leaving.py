@@ -50,22 +50,35 @@ def is_cleaned_up(key: str) -> bool:
     return not socket_path(key).exists() and not record_path(key).exists()
 
 
+ASKED_TO_END = {"steps": 16, "batch": 8, "micro_batch": 1}  # a step is long: it is asked long before the last one
+
+
+@pytest.fixture(scope="module")
+def undisturbed(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights of ASKED_TO_END where nobody asks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORALAB_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("LORALAB_ENGINE_IDLE_S", "0")
+        place = tmp_path_factory.mktemp("undisturbed") / "run"
+        loralab(*small_training(fixtures_dir, **ASKED_TO_END, run_dir=place))
+    return weights(find_run(str(place)))
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_an_engine_that_is_asked_to_end_leaves_a_checkpoint_and_nothing_else(
-    how: signal.Signals, fixtures_dir: Path, tmp_path: Path
+    how: signal.Signals, undisturbed: bytes, fixtures_dir: Path
 ) -> None:
-    run = detached(small_training(fixtures_dir, steps=40, save_every=100, batch=8, micro_batch=1))
+    run = detached(small_training(fixtures_dir, **ASKED_TO_END, save_every=100))
     key = the_engine().key
     wait_for_step(run, 2)
     end_engine(how)
     ended = ending_of(run)
     assert ended and ended["event"] == "stopped" and how.name in ended["why"]
     step = checkpointed(run)
-    assert step < 40 and is_cleaned_up(key) and not run.owner_path.exists()
+    assert step < 16 and is_cleaned_up(key) and not run.owner_path.exists()
     out, _ = loralab("resume", "last", "--json")
-    assert events_of(out)[0]["step"] == step and steps_of(run) == list(range(1, 41))
-    loralab(*small_training(fixtures_dir, steps=40, batch=8, micro_batch=1, run_dir=tmp_path / "undisturbed"))
-    assert weights(run) == weights(find_run(str(tmp_path / "undisturbed")))
+    assert events_of(out)[0]["step"] == step and steps_of(run) == list(range(1, 17))
+    assert weights(run) == undisturbed
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(fixtures_dir: Path) -> None:

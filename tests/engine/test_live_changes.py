@@ -46,18 +46,18 @@ def changes_of(run: RunDirectory) -> list[Event]:
 def test_changed_killed_and_resumed_it_ends_with_the_bytes_of_an_undisturbed_run(
     fixtures_dir: Path, tmp_path: Path
 ) -> None:
-    run = detached(small_training(fixtures_dir, steps=LONG, schedule="cosine", save_every=50))
+    run = detached(small_training(fixtures_dir, steps=LONG, schedule="cosine", save_every=25))
     wait_for_step(run, 3)
     with connect() as client:
         change(client, run, lr=0.01)
         at = steps_of(run)[-1]
-        change(client, run, steps=at + 120)
+        change(client, run, steps=at + 60)
     wait_for_step(run, changes_of(run)[-1]["at_step"] + 3)
     end_engine(signal.SIGKILL)
     done = steps_of(run)[-1]
     out, _ = loralab("resume", str(run.path), "--json")
-    assert events_of(out)[0]["step"] <= done and events_of(out)[-1]["steps"] == at + 120
-    assert [event.get("lr") or event.get("steps") for event in changes_of(run)] == [0.01, at + 120]
+    assert events_of(out)[0]["step"] <= done and events_of(out)[-1]["steps"] == at + 60
+    assert [event.get("lr") or event.get("steps") for event in changes_of(run)] == [0.01, at + 60]
     assert undisturbed(run, tmp_path / "undisturbed") == weights(run)
 
 
@@ -87,7 +87,7 @@ def test_followers_hear_of_a_change_and_what_does_not_fit_is_refused(fixtures_di
     assert "--steps or --lr" in said
     _, said = loralab("resume", "last", "--steps", str(LONG + 1), code=2)
     assert f"loralab change {run.path.name} --steps {LONG + 1}" in said
-    steps = steps_of(run)[-1] + 200
+    steps = steps_of(run)[-1] + 100
     out, _ = loralab("change", "last", "--steps", str(steps), "--json")
     assert events_of(out) == [{"run": str(run.path), "steps": steps}]
     assert wait_for_end(run)["steps"] == steps
