@@ -18,8 +18,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("LORALAB_MEASURE", "0")  # the fixed table of kernels: the same on every computer
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process a test starts would compile all it imports
 
-# Under nohup the tests' own processes would inherit its deafness, and none could be hung up on.
+# Under nohup, or behind a shell's &, the tests' own processes would inherit deafness, and none could be interrupted.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT.parent / "shared" / "fixtures"
