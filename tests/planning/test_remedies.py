@@ -50,7 +50,7 @@ def test_a_failure_teaches_more_than_the_forecast(config: DecoderConfig) -> None
 
 
 def test_where_one_is_not_enough_several_together_are_named(config: DecoderConfig) -> None:
-    together = shortage(config, StepSettings("nf4", 8, 4096, bf16=True), 2 * GB).remedies
+    together = shortage(config, StepSettings("nf4", 8, 4096, half=True), 2 * GB).remedies
     assert len(together) == 1 and len(together[0]) > 1
     assert as_options(together[0]).startswith("--micro-batch 1 --set checkpoint_activations=true --seq-len ")
 
