@@ -23,6 +23,7 @@ from loralab_core.text.packing import Windows, pack
 from loralab_core.training import Training, loss_scale, resume
 from loralab_core.training.loss_scale import FIRST, LEAST, LossScale
 from loralab_core.training.trainer import StepResult, Trainer
+from tests.recording import RecorderOnCpu
 from tests.training.small_runs import adapter_bytes, losses, small, stopped_after
 
 
@@ -54,13 +55,12 @@ def scales(events: list[Event]) -> list[float]:
     return [event["loss_scale"] for event in events if event["event"] == "step"]
 
 
-@pytest.mark.parametrize("model", ["stories260K", "stories3M"])
-def test_a_run_follows_the_one_in_float32(model: str, fixtures_dir: Path) -> None:
-    asked = {"model": str(fixtures_dir / "models" / model), "dropout": 0.1}
+def test_a_run_follows_the_one_in_float32(fixtures_dir: Path) -> None:
+    asked = {"model": str(fixtures_dir / "models" / "stories3M"), "dropout": 0.1, "steps": 8}
     exact, events = (list(ll.train(small(fixtures_dir, base=base, **asked))) for base in ("fp32", "fp16"))
     assert losses(events) == pytest.approx(losses(exact), rel=2e-3)
     assert losses(events, "eval") == pytest.approx(losses(exact, "eval"), rel=2e-3)
-    assert scales(events) == [FIRST] * 12 and not any("loss_scale" in event for event in exact)
+    assert scales(events) == [FIRST] * 8 and not any("loss_scale" in event for event in exact)
     record = RunDirectory(Path(events[-1]["run"])).record().prepared
     assert record is not None
     assert record["config"]["base"] == "fp16" and record["environment"]["activations"] == "float16"
@@ -98,7 +98,7 @@ def test_without_a_scale_small_gradients_are_lost(fixtures_dir: Path, windows: W
     exact, scaled, plain = (trainer(fixtures_dir, windows, base, 1e-6) for base in ("fp32", "fp16", "fp16"))
     plain.loss_scale.factor = LEAST
     norms = [result(each)[0].grad_norm for each in (exact, scaled, plain)]
-    assert norms[1] == pytest.approx(norms[0], rel=0.01)
+    assert norms[1] == pytest.approx(norms[0], rel=0.05)
     assert norms[2] < 0.2 * norms[0]
 
 
@@ -120,6 +120,16 @@ def test_a_scale_that_is_too_high_is_halved_until_it_is_the_run_that_began_so(
             knowing.loss_scale.factor,
         )
     assert all(map(torch.equal, weights(searching), weights(knowing)))
+
+
+def test_passes_that_are_replayed_take_each_scale(fixtures_dir: Path, windows: Windows) -> None:
+    exact, captured, recorder = trainer(fixtures_dir, windows, "fp32"), trainer(fixtures_dir, windows), RecorderOnCpu()
+    captured.passes.record = recorder
+    captured.loss_scale.factor = 2.0**30
+    found = [result(captured)[0] for _ in range(3)]
+    assert recorder.recorded == 1 and recorder.replayed > 5
+    assert [step.loss for step in found] == pytest.approx([result(exact)[0].loss for _ in range(3)], rel=2e-3)
+    assert found[0].loss_scale < 2.0**30 and not found[0].skipped
 
 
 def test_where_no_scale_helps_the_step_is_left_out(fixtures_dir: Path, windows: Windows) -> None:
@@ -150,19 +160,19 @@ def test_ten_of_those_end_the_run_with_what_to_do(fixtures_dir: Path) -> None:
                 lm.model.layers[0].mlp.down.weight.fill_(6e4)
 
 
-@pytest.mark.parametrize("step", [4, 6, 10])
+@pytest.mark.parametrize("step", [4, 6])
 def test_a_resumed_run_has_the_scale_of_the_undisturbed_one(
     step: int, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_scale, "PATIENCE", 3)
-    config = small(fixtures_dir, base="fp16", dropout=0.1, micro_batch=2)
+    config = small(fixtures_dir, base="fp16", dropout=0.1, micro_batch=2, steps=8)
     undisturbed = list(ll.train(config))
     run = create_run(config)
     stopped_after(load(config.model, "fp16", "cpu"), run, step)
     events = list(resume(run))
     assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1])
     written = scales(live(read(run.events_path)))
-    assert written == scales(undisturbed) == [FIRST * 2 ** ((number - 1) // 3) for number in range(1, 13)]
+    assert written == scales(undisturbed) == [FIRST * 2 ** ((number - 1) // 3) for number in range(1, 9)]
 
 
 def test_the_scale_is_a_part_of_the_checkpoint(fixtures_dir: Path) -> None:
