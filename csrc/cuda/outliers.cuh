@@ -100,11 +100,14 @@ struct RowMemory {
     int32_t outliers[OUTLIERS];
 };
 
+// fmaxf would lose what is no number: an integer cannot say it, so the row's scale has to.
+DEVICE float larger(float a, float b) { return b > a || b != b ? b : a; }
+
 DEVICE float largest_of_block(RowMemory& memory, float own) {
-    for (int mask = 16; mask; mask /= 2) own = fmaxf(own, from_lane_xor(own, mask));
+    for (int mask = 16; mask; mask /= 2) own = larger(own, from_lane_xor(own, mask));
     if (lane() == 0) memory.largest[warp()] = own;
     wait_for_block();
-    for (int i = 0; i < ROW_THREADS / 32; i++) own = fmaxf(own, memory.largest[i]);
+    for (int i = 0; i < ROW_THREADS / 32; i++) own = larger(own, memory.largest[i]);
     return own;
 }
 
@@ -121,7 +124,7 @@ KERNEL(ROW_THREADS, 1) void round_rows(const T* x, int64_t stride, int64_t colum
         return transposed ? times(row[k].value(), s.weight_scales[k]) : row[k].value();
     };
     float largest = 0;
-    for (int64_t k = thread(); k < columns; k += ROW_THREADS) largest = fmaxf(largest, fabsf(value(k)));
+    for (int64_t k = thread(); k < columns; k += ROW_THREADS) largest = larger(largest, fabsf(value(k)));
     largest = largest_of_block(memory, largest);
     const float inverse = largest > 0 ? Byte<FORM>::LARGEST / largest : 0;
     const int64_t width = cuda::padded8(columns);

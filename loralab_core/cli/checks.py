@@ -52,7 +52,7 @@ def resolve_place(config: TrainConfig, model_dir: Path) -> TrainConfig:
     from loralab_core.hardware.devices import resolve_base
 
     device = place_of(config.device, model_dir)
-    stored = None if config.mode == "full" else stored_base(model_dir)
-    base = resolve_base(config.base, device, parameter_count(read_config(model_dir)), stored)
+    parameters, stored = parameter_count(read_config(model_dir)), stored_base(model_dir)
+    base = resolve_base(config.base, device, parameters, stored, config.mode == "full")
     check_base(config, base)
     return msgspec.structs.replace(config, device=device, base=base)

@@ -19,20 +19,20 @@ def add_parser(subparsers: "Subparsers[argparse.ArgumentParser]") -> None:
 def run(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from loralab_core.hardware.devices import auto_device, computes_bf16
+    from loralab_core.hardware.devices import auto_device, half_of
     from loralab_core.hardware.probe import survey
 
     found = survey()
     choice = auto_device()
-    bf16 = computes_bf16(choice.device)
+    half = half_of(choice.device)
     if arguments.json:
-        print_json({**msgspec.to_builtins(found), **msgspec.to_builtins(choice), "bf16": bf16})
+        print_json({**msgspec.to_builtins(found), **msgspec.to_builtins(choice), "half": half, "bf16": half == "bf16"})
         return 0
     for line in describe(found):
         print(line)
     for line in choice.unusable:
         print(f"              {line}")
-    print(f"a run uses    {choice.device} ({choice.why}), {'bf16 for models worth it' if bf16 else 'fp32'}")
+    print(f"a run uses    {choice.device} ({choice.why}), {f'{half} for models worth it' if half else 'fp32'}")
     return 0
 
 

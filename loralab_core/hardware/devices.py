@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from loralab_core.errors import BadInput
 from loralab_core.hardware.choice import Choice, choose, unusable
@@ -13,8 +14,11 @@ from loralab_core.hardware.probe import find_cpu, find_gpus, find_torch, is_appl
 
 BF16_CPU = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 BF16_CAPABILITY = (8, 0)
+FP16_CAPABILITY = (7, 0)  # tensor cores, but for fp16 alone
 COMPILERS = ("c++", "g++", "clang++")
-WORTH_BF16 = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
+WORTH_HALF = 50_000_000  # parameters; below, conversions cost more than the smaller numbers save
+
+Half = Literal["bf16", "fp16"]
 
 
 def resolve_device(asked: str = "auto") -> str:
@@ -85,11 +89,17 @@ def _named(gpus: tuple[Gpu, ...], entry: str) -> Gpu | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def resolve_base(asked: str, device: str, parameters: int, stored: str | None = None) -> str:
-    """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count."""
+def resolve_base(asked: str, device: str, parameters: int, stored: str | None = None, full: bool = False) -> str:
+    """The base as asked, or what "auto" means. `device` is a resolved one, `parameters` the model's count.
+
+    `stored`: as in `auto_base`. `full`: all weights are to be trained, which neither those nor fp16 can be.
+    """
     if asked != "auto":
         return asked
-    return auto_base(parameters, computes_bf16(device), stored if multiplies_quantised(device) else None)
+    half = half_of(device)
+    if full:
+        return auto_base(parameters, half if half == "bf16" else None)
+    return auto_base(parameters, half, stored if multiplies_quantised(device) else None)
 
 
 def multiplies_quantised(device: str) -> bool:
@@ -107,25 +117,30 @@ def may_have_kernels() -> bool:
     )
 
 
-def auto_base(parameters: int, bf16: bool, stored: str | None = None) -> str:
+def auto_base(parameters: int, half: Half | None, stored: str | None = None) -> str:
     """What a model is `stored` as in our own quantised form: None where nothing multiplies that.
 
-    Otherwise bf16 where the device computes in it and the model is big enough to gain from that, else fp32.
+    Otherwise the `half` that the device computes in where the model is big enough to gain from that, else fp32.
     """
     if stored:
         return stored
-    return "bf16" if bf16 and parameters >= WORTH_BF16 else "fp32"
+    return half if half and parameters >= WORTH_HALF else "fp32"
 
 
-def computes_bf16(device: str) -> bool:
-    """Whether `device` (resolved) has bf16 arithmetic of its own; emulated bf16 is slower than float32."""
+def half_of(device: str) -> Half | None:
+    """The 16-bit numbers that `device` (resolved) has arithmetic for: bf16 before fp16, whose range is narrow.
+
+    Emulated bf16 is slower than float32; so is fp16 on GPUs without tensor cores, and on processors.
+    """
     if device == "mps":
-        return True
+        return "bf16"
     if device == "cpu":
-        return not BF16_CPU.isdisjoint(find_cpu().isa)
-    gpus = visible_gpus()
-    index = int(device.partition(":")[2] or 0)
-    return index < len(gpus) and gpus[index].capability >= BF16_CAPABILITY
+        return None if BF16_CPU.isdisjoint(find_cpu().isa) else "bf16"
+    gpus, index = visible_gpus(), int(device.partition(":")[2] or 0)
+    capability = gpus[index].capability if index < len(gpus) else (0, 0)
+    if capability >= BF16_CAPABILITY:
+        return "bf16"
+    return "fp16" if capability >= FP16_CAPABILITY else None
 
 
 def _check_cuda(index: int) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loralab_core.hardware.devices import computes_bf16, multiplies_quantised, resolve_device, visible_gpus
+from loralab_core.hardware.devices import Half, half_of, multiplies_quantised, resolve_device, visible_gpus
 from loralab_core.hardware.memory import find_memory
 
 
@@ -11,7 +11,7 @@ class Room:
     device: str  # resolved: "cpu", "cuda:0", "mps"
     free: int  # bytes
     total: int
-    bf16: bool  # whether it computes in bf16
+    half: Half | None  # the 16-bit numbers that it computes in
     quantised: bool = False  # whether it multiplies quantised weights
 
 
@@ -20,6 +20,6 @@ def find_room(asked: str = "auto") -> Room:
     device = resolve_device(asked)
     if device.startswith("cuda"):
         gpu = visible_gpus()[int(device.partition(":")[2] or 0)]
-        return Room(device, gpu.free, gpu.memory, computes_bf16(device))
+        return Room(device, gpu.free, gpu.memory, half_of(device))
     memory = find_memory()
-    return Room(device, memory.available, memory.total, computes_bf16(device), multiplies_quantised(device))
+    return Room(device, memory.available, memory.total, half_of(device), multiplies_quantised(device))

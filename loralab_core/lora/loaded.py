@@ -13,7 +13,7 @@ from loralab_core.architecture.families import parse_config, read_config, stored
 from loralab_core.catalog.hub import resolve_model
 from loralab_core.device_memory import device_memory, give_back, in_words
 from loralab_core.errors import BadInput, OutOfMemory
-from loralab_core.hardware.devices import resolve_base, resolve_device
+from loralab_core.hardware.devices import half_of, resolve_base, resolve_device
 from loralab_core.hardware.exhaustion import is_out_of_memory
 from loralab_core.lora.adapter import Adapter, use_adapter
 from loralab_core.lora.peft_files import load_adapter
@@ -106,15 +106,17 @@ def load(
     device: str = "auto",
     progress: Progress | None = None,
     compute: Compute = "auto",
+    full: bool = False,
 ) -> LoadedModel:
     """Open a model directory, a GGUF file or a Hub id. Raises BadInput where it cannot.
 
-    base: auto, fp32, bf16, or quantised: nf4, int4, int8. compute: how answers multiply quantised weights.
+    base: auto, fp32, bf16, fp16, or quantised: nf4, int4, int8. compute: how answers multiply quantised weights.
+    full: all weights are to be trained, so that auto takes a base in which they can be.
     """
     directory = resolve_model(str(model), parse_config)
     config = read_config(directory)
     where = _torch_device(device)
-    precision = resolve_base(base, str(where), parameter_count(config), stored_base(directory))
+    precision = resolve_base(base, str(where), parameter_count(config), stored_base(directory), full)
     check_compute(compute, precision)
     tokenizer = Tokenizer.load(directory) if has_tokenizer(directory) else None
     decoder = _read(directory, precision, where, progress)
@@ -156,7 +158,7 @@ def _read(directory: Path, base: str, device: torch.device, progress: Progress |
             raise
         give_back(device, error)
     free, figures = device_memory(device).free, figures_of(read_config(directory))
-    lighter = bases_that_fit(figures, base, free)
+    lighter = bases_that_fit(figures, base, free, half_of(str(device)))
     advice = f"{' or '.join(f'--base {one}' for one in lighter)} would fit" if lighter else "choose a smaller model"
     raise OutOfMemory(
         f"out of memory while reading {directory.name}: in {base} it takes {in_words(weight_bytes(figures, base))}, "

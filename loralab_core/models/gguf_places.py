@@ -40,6 +40,10 @@ class Place(NamedTuple):
     view: Tensor
     offset: float = 0.0
 
+    def aminmax(self) -> tuple[Tensor, Tensor]:
+        """Of what was put there."""
+        return self.view.aminmax()
+
 
 def stored_in_gguf(config: DecoderConfig, path: str, weight: Tensor, first: int = 0) -> dict[str, Place]:
     """GGUF tensor name → its place in our parameter `path`. Experts are always all of a layer."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.errors import BadInput
 from loralab_core.models.decoder import Decoder
+from loralab_core.models.fp16_range import check_range
 from loralab_core.models.mlp import ExpertLinear, Router
 from loralab_core.models.parts import Linear, Matrix
 from loralab_core.quant import quantize
@@ -62,12 +63,14 @@ class Recipe:
             module.hold(quantize(matrix.to(device), kind, self.group, method=self.method), number)
 
 
-class HasShape(Protocol):
+class HasNumbers(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
+    def aminmax(self) -> tuple[Tensor, Tensor]: ...
 
-Place = TypeVar("Place", bound=HasShape)
+
+Place = TypeVar("Place", bound=HasNumbers)
 Places = Callable[[DecoderConfig, str, Tensor, int], dict[str, Place]]
 """Of our parameter of that path, or its experts from a number on: name in the files → where in it that belongs."""
 
@@ -130,6 +133,8 @@ class Weight(Generic[Place]):
 
     def has_been_read(self, name: str) -> None:
         self._missing.discard(name)
+        if not self._complete and self._dense is not None and self._dense.dtype == torch.float16:
+            check_range(*self._found[name].aminmax())
         if self._complete and not self._missing and self._dense is not None:
             dense, self._dense, self._found = self._dense, None, {}
             self._complete(dense)
@@ -148,7 +153,7 @@ class Named(Generic[Place]):
     def opened(self, dtype: torch.dtype, where: str) -> Iterator[Place]:
         """Where it is to be put. `dtype`: of a weight that is to be quantised, until it is.
 
-        Raises BadInput that begins with `where` for values that cannot be quantised.
+        Raises BadInput that begins with `where` for values that cannot be quantised, or are beyond fp16.
         """
         yield self.weight.place(self.name, dtype)
         try:

@@ -17,8 +17,9 @@ from loralab_core.architecture.families import read_config, read_raw_config, sto
 from loralab_core.architecture.quantised import Quantised, quantised
 from loralab_core.errors import BadInput, explain_os_error
 from loralab_core.gguf import is_gguf
-from loralab_core.hardware.devices import auto_base, computes_bf16, may_have_kernels
+from loralab_core.hardware.devices import auto_base, half_of, may_have_kernels
 from loralab_core.models.decoder import Decoder
+from loralab_core.models.fp16_range import stays_in_range
 from loralab_core.models.gguf_weights import copy_gguf
 from loralab_core.models.incoming import Recipe, weights
 from loralab_core.models.naming import stored_as
@@ -35,7 +36,7 @@ from loralab_core.safetensors_file import StoredTensor, read_tensors, stored_ten
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all, what
 
 SAMPLES, BLOCK = 64, 1 << 15  # of a weight file, for its fingerprint
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PREPARING = "preparing the kernels; the first time takes half a minute"
 DENSE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # a bare float8 would be off by its scale
 
@@ -43,10 +44,10 @@ DENSE = (torch.float32, torch.bfloat16, torch.float16, torch.float64)  # a bare 
 def load_decoder(source: Path, base: str, device: torch.device, progress: Progress | None = None) -> Decoder:
     """A frozen Decoder on `device`. `source`: a model directory or GGUF file.
 
-    base: "fp32", "bf16", or quantised "nf4", "int4", "int8", where embedding and head are INT8 and what stays dense
-    is in the precision that the device computes in; "nf4-fitted", "int4-fitted": with scales of the least squared
-    error, which takes longer. Raises BadInput for a missing shard, a damaged file, and weights
-    that do not match config.json.
+    base: "fp32", "bf16", "fp16", or quantised "nf4", "int4", "int8", where embedding and head are INT8 and what stays
+    dense is in the precision that the device computes in; "nf4-fitted", "int4-fitted": with scales of the least squared
+    error, which takes longer. Raises BadInput for a missing shard, a damaged file, weights that do not match
+    config.json, and a model that fp16 is too narrow for.
     """
     config = read_config(source)
     with torch.device("meta"):
@@ -57,9 +58,15 @@ def load_decoder(source: Path, base: str, device: torch.device, progress: Progre
         place(model, DTYPES[base], device)
         fill_decoder(model, source, progress)
     else:
-        dtype = DTYPES[auto_base(parameter_count(config), computes_bf16(str(device)))]
+        dtype = DTYPES[auto_base(parameter_count(config), half_of(str(device)))]
         _quantised(model, source, Recipe.of(base), dtype, device, progress)
         model.merge()
+    if model.dtype == torch.float16 and not stays_in_range(model):
+        if base in DTYPES:
+            raise BadInput(f"{source}: its activations go beyond 65504, where fp16 ends; use --base fp32, or nf4")
+        model.float()  # norms and biases alone: the rest is quantised
+        if progress:
+            progress(1, 1, f"computing in fp32: activations of {source.name} go beyond 65504, where fp16 ends")
     return model.eval()
 
 

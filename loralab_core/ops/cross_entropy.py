@@ -96,8 +96,8 @@ def _rows_at_once(row_bytes: int, gpu: bool) -> int:
 
 
 def _times(gradient: Tensor, factor: Tensor) -> Tensor:
-    """In the gradient's dtype. On a GPU the factor holds more than a power of two and is not rounded first."""
-    if has_kernel("softmax_loss_", gradient):
+    """In the gradient's dtype. A factor that may be beyond fp16, or hold more than a power of two, is not rounded."""
+    if gradient.dtype == torch.float16 or has_kernel("softmax_loss_", gradient):
         return (gradient.float() * factor).to(gradient.dtype)
     return gradient * factor.to(gradient.dtype)
 

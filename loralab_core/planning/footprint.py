@@ -14,7 +14,9 @@ from loralab_core.hardware.devices import auto_base
 from loralab_core.hardware.room import Room
 
 TOKENS, RANK = 2048, 8  # of the answer and of the adapter whose memory is stated
-WIDTH = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "nf4": 0.516, "int4": 0.516}  # bytes of a weight and its scale
+# bytes of a weight and its scale
+WIDTH = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "nf4": 0.516, "int4": 0.516}
+DENSE = ("fp32", "bf16", "fp16")
 FINE = 1  # byte of one in a quantised model's embedding and head
 TRAINED = 8  # bytes of a trained weight and its gradient, float32
 STATE = {"adamw": 8.0, "adamw8bit": 2 + 8 / 256, "adafactor": 0.0}  # of its optimiser: two moments, the same in a byte
@@ -68,7 +70,7 @@ def train_bytes(figures: Figures, base: str, optimizer: str = "adamw") -> int:
 
 def need(figures: Figures, room: Room, stored: str | None = None) -> Need:
     """`stored`: the base that the model is stored as, where that is our own quantised form."""
-    base = auto_base(figures.parameters, room.bf16, stored if room.quantised else None)
+    base = auto_base(figures.parameters, room.half, stored if room.quantised else None)
     train = train_bytes(figures, base)
     return Need(base, answer_bytes(figures, base), train, verdict(train, room))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.catalog.models import Figures
-from loralab_core.planning.footprint import weight_bytes
+from loralab_core.hardware.devices import Half
+from loralab_core.planning.footprint import DENSE, weight_bytes
 from loralab_core.planning.training_step import StepSettings, resident_bytes, step_bytes
 
 SURE = 0.75  # of what is free: allocators lose some to gaps, and the forecast is one
@@ -47,10 +48,13 @@ def shortage(config: DecoderConfig, settings: StepSettings, free: int) -> Shorta
     return Shortage(int(raised * forecast), free, tuple(enough))
 
 
-def bases_that_fit(figures: Figures, base: str, free: int) -> tuple[str, ...]:
-    """Leaner ones than `base` in which the weights find their place in `free` bytes, the more exact one first."""
+def bases_that_fit(figures: Figures, base: str, free: int, half: Half | None = None) -> tuple[str, ...]:
+    """Leaner ones than `base` in which the weights find their place in `free` bytes, the more exact one first.
+
+    `half`: the 16-bit numbers that the device computes in, if it does.
+    """
     now = weight_bytes(figures, base)
-    sizes = {other: weight_bytes(figures, other) for other in ("bf16", *LEANER)}
+    sizes = {other: weight_bytes(figures, other) for other in (half or "bf16", *LEANER)}
     return tuple(other for other, size in sizes.items() if size < now and size <= SURE * free)
 
 
@@ -61,7 +65,7 @@ def _ways(settings: StepSettings) -> Iterator[list[Remedy]]:
         yield [{"checkpoint_activations": True}]
     if settings.full and settings.optimizer == "adamw":
         yield [{"optimizer": "adamw8bit"}, {"optimizer": "adafactor"}]
-    if not settings.full and settings.base in ("fp32", "bf16"):
+    if not settings.full and settings.base in DENSE:
         yield [{"base": base} for base in LEANER]
     yield [{"seq_len": tokens} for tokens in _halves(settings.seq_len, SHORTEST)]
 

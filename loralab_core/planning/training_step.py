@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.counts import adapter_parameter_count, parameter_count, projection_shapes
-from loralab_core.planning.footprint import STATE, WIDTH, figures_of, weight_bytes
+from loralab_core.planning.footprint import DENSE, STATE, WIDTH, figures_of, weight_bytes
 
 FLOAT = 4  # bytes of a float32
 QUERIES = 128  # whose scores are alive at once (loralab_core/ops/attention.py)
@@ -24,7 +24,7 @@ class StepSettings:
     base: str  # a resolved one
     micro_batch: int
     seq_len: int
-    bf16: bool = False  # whether activations are in bf16 where the base is quantised
+    half: bool = False  # whether activations have 16 bits where the base is quantised
     rank: int = 8
     full: bool = False  # trains all weights
     optimizer: str = "adamw"
@@ -38,8 +38,9 @@ class StepSettings:
     @property
     def width(self) -> int:
         """Bytes of an activation."""
-        bf16 = self.base == "bf16" or (self.base != "fp32" and self.bf16)
-        return 2 if bf16 else FLOAT
+        if self.base in DENSE:
+            return int(WIDTH[self.base])
+        return 2 if self.half else FLOAT
 
 
 def resident_bytes(config: DecoderConfig, settings: StepSettings) -> int:
@@ -110,7 +111,7 @@ def _apart(config: DecoderConfig, settings: StepSettings) -> float:
     """Bytes of what does not grow with the tokens: slabs of the loss, and one weight as it is multiplied."""
     slab = min(GPU_SLAB if settings.gpu else SLAB, settings.tokens * config.vocab_size * FLOAT)
     dense = 0
-    if settings.base not in ("fp32", "bf16"):
+    if settings.base not in DENSE:
         shapes = [projection_shapes(config, layer).values() for layer in range(config.layers)]
         dense = max(rows * columns for each in shapes for rows, columns in each) * settings.width
     return 3 * slab + dense

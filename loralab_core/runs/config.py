@@ -98,6 +98,11 @@ def check_base(config: TrainConfig, base: str) -> None:
     """BadInput where what is asked cannot be done with a base in this number format."""
     if config.mode == "full" and base in QUANTISED:
         raise BadInput(f"weights in {base} cannot be trained themselves; use --mode adapter, or --base bf16")
+    if config.mode == "full" and base == "fp16":
+        raise BadInput(
+            "weights in fp16 cannot be trained themselves: steps and squared gradients are mostly smaller than what it "
+            "can hold; use --mode adapter, or --base fp32"
+        )
     check_compute(config.compute, base)
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from loralab_core.errors import BadInput
 
-Base = Literal["auto", "fp32", "bf16", "nf4", "nf4-fitted", "int4", "int4-fitted", "int8"]
+Base = Literal["auto", "fp32", "bf16", "fp16", "nf4", "nf4-fitted", "int4", "int4-fitted", "int8"]
 QUANTISED = ("nf4", "nf4-fitted", "int4", "int4-fitted", "int8")
 Compute = Literal["auto", "w4a16", "w4a8-grad", "w4a8"]
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the trained tensors, the optimiser's state and the counters, from which training goes on bit for bit.
+"""Checkpoints: the trained tensors, the optimiser's state, counters and loss scale; training goes on bit for bit.
 
 A checkpoint of an adapter run is itself a PEFT directory; one of a full run is a Hugging Face model directory.
 The learning rate, the data order and every random draw are functions of the step number, so they need no state.
@@ -61,7 +61,7 @@ def save_checkpoint(trainer: Trainer, directory: Path) -> None:
         for moment, value in trainer.optimizer.state.get(tensor, {}).items()
     }
     save_file(moments, directory / OPTIMIZER)
-    state = {"step": trainer.step, "tokens": trainer.tokens, "seconds": trainer.seconds}
+    state = {"step": trainer.step, "tokens": trainer.tokens, "seconds": trainer.seconds} | trainer.loss_scale.state()
     (directory / STATE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
@@ -103,6 +103,7 @@ def load_checkpoint(trainer: Trainer, directory: Path) -> None:
     try:
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
         trainer.step, trainer.tokens, trainer.seconds = state["step"], state["tokens"], state["seconds"]
+        trainer.loss_scale.load(state)
     except (OSError, ValueError, KeyError) as error:
         raise LoraLabError(
             f"{directory / STATE} cannot be read ({error}); remove {directory} to use an older one"

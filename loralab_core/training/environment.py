@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 import loralab_core
+from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.incoming import Recipe
 from loralab_core.ops.metal.library import metal
 from loralab_core.ops.native import choice, choice_gpu
@@ -41,13 +42,15 @@ def paths_in_use(base: str, device: torch.device) -> Table:
     return choice.table_in_use() if base in QUANTISED and device.type == "cpu" else {}
 
 
-def environment(device: torch.device, base: str) -> dict[str, Any]:
+def environment(lm: LoadedModel) -> dict[str, Any]:
     """Facts that may change the last digit of a result."""
+    device, base = lm.device, lm.base
     facts = {
         "loralab": loralab_core.__version__,
         "torch": str(torch.__version__),
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
+        "activations": str(lm.model.dtype).removeprefix("torch."),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "kernels": _kernels(device) if base in QUANTISED or device.type == "cuda" else "reference",
     }

@@ -16,7 +16,7 @@ def train(config: TrainConfig) -> Iterator[Event]:
 
     Raises BadInput or LoraLabError after a failed event.
     """
-    lm = load(config.model, config.base, config.device)
+    lm = load(config.model, config.base, config.device, full=config.mode == "full")
     yield from (event for event in Training(create_run(config), lm).events() if event is not TICK)
 
 
@@ -24,5 +24,5 @@ def resume(run: RunDirectory, steps: int | None = None) -> Iterator[Event]:
     """Go on from the last checkpoint in this process, to `steps` where given. Yields and raises as `train` does."""
     check_resumable(run, steps)
     config, _ = settings(run)
-    lm = load(config.model, config.base, config.device)
+    lm = load(config.model, config.base, config.device, full=config.mode == "full")
     yield from (event for event in Training(run, lm, extend_to=steps).events() if event is not TICK)

@@ -182,9 +182,10 @@ class Training:
         if result.skipped:
             yield self._warning(f"step {trainer.step}: the gradient was not finite, so this step changed nothing")
         if self.unusable >= UNUSABLE_STEPS:
+            narrow = ", or with --base fp32, since numbers beyond 65504 are infinite in fp16"
             raise LoraLabError(
                 f"{UNUSABLE_STEPS} steps in a row had no finite gradient; start again with a lower --lr than "
-                f"{trainer.course.lr_at(trainer.step):g}"
+                f"{trainer.course.lr_at(trainer.step):g}{narrow if trainer.loss_scale.is_needed else ''}"
             )
 
     def _watch_log(self) -> Events:

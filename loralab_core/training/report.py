@@ -61,6 +61,7 @@ def step_event(trainer: Trainer, result: StepResult, clock: Clock) -> Event:
         "memory_bytes": peak_bytes(trainer.lm.device),
         "grad_norm": result.grad_norm,
         "fill": result.tokens / (batch * (trainer.config.seq_len or 1)),
+        **({"loss_scale": result.loss_scale} if trainer.loss_scale.is_needed else {}),
     }
 
 
@@ -77,7 +78,7 @@ def prepared_event(trainer: Trainer, prepared: Prepared) -> Event:
         "windows": len(prepared.training),
         "fill": prepared.training.fill,
         "corpus": prepared.corpus.format,
-        "notes": [*prepared.corpus.notes, *_start(prepared.config)],
+        "notes": [*prepared.corpus.notes, *_start(prepared.config), *_slow(prepared.config)],
     }
 
 
@@ -86,6 +87,12 @@ def _start(config: TrainConfig) -> list[str]:
         return []
     shape = f"rank {config.rank}, alpha {config.alpha:g}, dropout {config.dropout:g}, {config.targets}"
     return [f"starts from {config.from_adapter} and keeps its shape: {shape}"]
+
+
+def _slow(config: TrainConfig) -> list[str]:
+    if config.base != "fp16" or config.device != "cpu":
+        return []
+    return ["fp16 is for GPUs without bf16; on a processor PyTorch's own operators compute in it, slower than ours"]
 
 
 def eval_event(step: int, loss: float) -> Event:

@@ -111,7 +111,7 @@ def step_settings(trainer: Trainer) -> StepSettings:
         base=lm.base,
         micro_batch=trainer.micro_batch,
         seq_len=config.seq_len or 1,
-        bf16=lm.model.dtype == torch.bfloat16,
+        half=lm.model.dtype.itemsize == 2,
         rank=config.rank,
         full=config.mode == "full",
         optimizer=config.optimizer,

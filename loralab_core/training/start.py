@@ -98,7 +98,7 @@ def record_prepared(run: RunDirectory, prepared: Prepared, lm: LoadedModel) -> N
     run.prepare(
         {
             "config": config_to_dict(prepared.config),
-            "environment": environment(lm.device, lm.base),
+            "environment": environment(lm),
             "paths": paths_in_use(lm.base, lm.device),
             "corpus": prepared.corpus.format,
             "corpus_fingerprint": prepared.corpus.fingerprint,
@@ -144,8 +144,7 @@ def continuation(
     """The events that say how this sitting differs from an undisturbed run: resumed, another machine, more steps."""
     if past:
         yield {"event": "resumed", "step": trainer.step}
-    device, base = trainer.lm.device, trainer.lm.base
-    was, now = before.get("environment", {}), environment(device, base) | {"base": base}
+    was, now = before.get("environment", {}), environment(trainer.lm) | {"base": trainer.lm.base}
     if before and (why := differences(was | {"base": before["config"]["base"]}, now)):
         yield {"event": "warning", "sentence": f"from here on not bit-identical to an undisturbed run, because {why}"}
     if extend_to is not None and extend_to != trainer.steps:

@@ -1,5 +1,6 @@
 """What is trained and how one optimiser step is made. Knows nothing of files, events or who is watching."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from loralab_core.ops.random_bits import counter_seed
 from loralab_core.optim import create_optimizer, learning_rate
 from loralab_core.text.packing import Windows, order
 from loralab_core.training.course import Course
+from loralab_core.training.loss_scale import LossScale
 from loralab_core.training.passes import Passes
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class StepResult:
     seconds: float  # inside the step, whatever its caller did between micro-batches excluded
     lr: float
     skipped: bool  # the gradient was not finite, so nothing was changed
+    loss_scale: float  # 1 unless activations are in fp16
 
 
 class Trainer:
@@ -50,6 +53,7 @@ class Trainer:
         for tensor in self.named.values():
             tensor.requires_grad_(True)
         self.optimizer = create_optimizer(config, self.named.values())
+        self.loss_scale = LossScale(lm.model.dtype)
         self.passes = Passes(lm.model, tuple(self.named.values()), self._recorder())
 
     def _recorder(self) -> Recorder | None:
@@ -84,12 +88,14 @@ class Trainer:
         """One optimiser step: yields None between micro-batches, at last the result.
 
         Close it to abandon the step. Until `is_updating` it has changed nothing, so after an error it can be taken
-        again: in other micro-batches too, since a sum does not depend on where it is cut.
+        again: in other micro-batches too, since a sum does not depend on where it is cut. So it is where the loss was
+        scaled too high, with half the scale: which steps there are does not depend on scales.
         """
         config, number, micro = self.config, self.step + 1, self.micro_batch
         chosen = order(len(self.windows), number, config.batch, config.seed)
         batches = [self.windows.batch(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
-        scale = 1.0 / max(1, sum(batch.trained for batch in batches))
+        factor = self.loss_scale.factor
+        scale = factor / max(1, sum(batch.trained for batch in batches))
         self.optimizer.zero_grad()
         self.passes.begin()
         loss, seconds = torch.zeros((), device=self.lm.device), 0.0
@@ -104,7 +110,12 @@ class Trainer:
         peak, steps = self.course.lr_at(number), self.course.steps_at(number)
         lr = learning_rate(number, steps, peak, config.schedule, config.warmup)
         norm, skipped = self._update(lr)
-        result = StepResult(float(loss), norm, sum(batch.tokens for batch in batches), 0.0, lr, skipped)
+        mean = float(loss) / factor
+        if skipped and math.isfinite(mean) and self.loss_scale.lower():
+            yield None
+            yield from self.run_step()
+            return
+        result = StepResult(mean, norm, sum(batch.tokens for batch in batches), 0.0, lr, skipped, factor)
         result.seconds = seconds + time.perf_counter() - began
         self.step, self.tokens = number, self.tokens + result.tokens
         yield result
@@ -112,12 +123,14 @@ class Trainer:
     def _update(self, lr: float) -> tuple[float, bool]:
         """Clip and step. A gradient that is not finite would ruin the adapter for good, so it is left out."""
         limit = self.config.clip if self.config.clip is not None else float("inf")
+        self.loss_scale.unscale(self.named.values())
         norm = float(torch.nn.utils.clip_grad_norm_(self.named.values(), limit))
         finite = np.isfinite(norm)
         if finite:
             self.optimizer.lr, self.is_updating = lr, True
             self.optimizer.step()
             self.is_updating = False
+            self.loss_scale.keep()
         self.optimizer.zero_grad()
         return norm, not finite
 

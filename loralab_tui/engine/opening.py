@@ -29,8 +29,8 @@ def open_engine(model: str, base: str, device: str, progress: Progress, run: str
     mode = RunDirectory(Path(run)).record().engine_mode if run else ""
     held = held_on(str(directory)) if device == "auto" and not mode else None
     place = resolve_device(held or device)
-    stored = None if mode else stored_base(directory)
-    precision = resolve_base(base, place, parameter_count(read_config(directory)), stored)
+    parameters, stored = parameter_count(read_config(directory)), stored_base(directory)
+    precision = resolve_base(base, place, parameters, stored, full=bool(mode))
     return ensure_engine(str(directory), precision, place, mode=mode, on_wait=lambda: progress(0, 0, ""))
 
 

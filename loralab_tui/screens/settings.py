@@ -27,7 +27,7 @@ PRESET = "A starting point: fills the fields, every one can be changed after."
 ABOUT = {
     "preset": PRESET,
     "mode": "Adapter: small and new beside the model. Full: every weight of the model itself; four times the memory.",
-    "base": "Precision in which the model itself is held: auto is fp32 or bf16, nf4 a quarter of bf16's memory.",
+    "base": "Precision of the model itself: auto is fp32, or the 16 bits a chip is good at; nf4 is a quarter of those.",
     "compute": "How quantised weights are multiplied: w4a8 rounds activations to 8 bits, w4a8-grad only gradients.",
     "rank": "How much the adapter can learn; 8 for a manner, 32 for a subject.",
     "alpha": "How strongly the adapter counts; usually twice the rank.",

@@ -84,17 +84,17 @@ def test_what_fits_leaves_room_for_a_batch(free: int, total: int, here: str) -> 
     with_adapter = Figures(0, 64, 256)
     assert [train_bytes(with_adapter, "bf16", name) for name in get_args(Optimizer)] == [4096, 2568, 2048]
     million = 1_000_000
-    assert need(figures, Room("cuda:0", free * million, total * million, bf16=True)).here == here
+    assert need(figures, Room("cuda:0", free * million, total * million, half="bf16")).here == here
 
 
 def test_what_is_stored_quantised_needs_less_where_that_is_multiplied() -> None:
     figures = Figures(1_000_000, 64, 1000, 0, 100_000)
     dense, quantised = (
-        need(figures, Room("cpu", 10**9, 10**9, bf16=True, quantised=able), "nf4") for able in (False, True)
+        need(figures, Room("cpu", 10**9, 10**9, half="bf16", quantised=able), "nf4") for able in (False, True)
     )
     assert (dense.base, quantised.base) == ("fp32", "nf4")
     assert dense.train - quantised.train == 4_000_000 - (464_400 + 100_000)
-    assert need(figures, Room("cpu", 10**9, 10**9, bf16=True, quantised=True)).base == "fp32"
+    assert need(figures, Room("cpu", 10**9, 10**9, half="bf16", quantised=True)).base == "fp32"
 
 
 def test_verify_names_what_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> None:

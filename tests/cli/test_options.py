@@ -95,6 +95,7 @@ def test_settings_are_shown_before_a_model_is_chosen(capsys: pytest.CaptureFixtu
         (["--model", "{model}", "--corpus", "{corpus}", "--config", "{tmp}/no.toml"], "{tmp}/no.toml"),
         (["--model", "{model}", "--corpus", "{corpus}", "--config", "{corpus}"], "verses.txt is not TOML"),
         (["--model", "{model}", "--corpus", "{corpus}", "--base", "nf4", "--mode", "full"], "use --mode adapter"),
+        (["--model", "{model}", "--corpus", "{corpus}", "--base", "fp16", "--mode", "full"], "or --base fp32"),
         (["--model", "{model}", "--corpus", "{corpus}", "--base", "bf16", "--compute", "w4a8"], "--base nf4"),
         (["--model", "{model}", "--corpus", "{corpus}", "--device", "tpu"], "no device is called 'tpu'"),
         (["--model", "{model}", "--corpus", "{corpus}", "--from-adapter", "{tmp}"], "{tmp} is not an adapter"),

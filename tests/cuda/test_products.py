@@ -110,6 +110,17 @@ def test_8_bits_on_gaussian_inputs(emulated: Any, path: str, allowed: float, tra
     assert error(multiply(emulated, path, x, weight, transposed), exact(x, weight, transposed)) < allowed
 
 
+@pytest.mark.parametrize("path", ["rows", "tiles", "gemm", "int8"])
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_what_is_not_finite_stays_so(emulated: Any, value: float, path: str) -> None:
+    """Or a gradient that fp16 could not hold would pass for one that it could."""
+    for transposed in [False] if path == "rows" else [False, True]:
+        x = normal(4 if path == "rows" else 40, 96 if transposed else 128).half()
+        x[2, 7] = value
+        finite = multiply(emulated, path, x, matrix("nf4", 96, 128), transposed).isfinite()
+        assert not finite[2].any() and finite[3].all()
+
+
 @pytest.mark.parametrize("outliers", [1, 7, 32, 60])
 def test_outlying_columns_stay_out_of_8_bits(emulated: Any, outliers: int) -> None:
     """Sixty are more than there is room for; the largest are still taken."""

@@ -8,19 +8,22 @@ import torch
 from torch import Tensor
 
 import loralab_core as ll
+from loralab_core.models import loading
 from loralab_core.ops import Lora, linear, quant_matmul
 from loralab_core.quant import quantize
+from loralab_core.training.loss_scale import FIRST
 from tests.training.small_runs import losses, small
 
 
 @pytest.fixture
 def by_path(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Products take this path of the emulated GPU; what computes in float32 here is handed over in bf16."""
+    """Products take this path of the emulated GPU; float32 is handed over in bf16, fp16 as it is."""
 
     def use(path: str) -> None:
         def multiply(x: Tensor, *arguments: Any) -> Tensor:
             own = "gemm" if path == "tiles" and arguments[3] is None else path  # the head has 8 bits
-            y: Tensor = emulated.quant_matmul(x.bfloat16(), *arguments[:-1], own)
+            given = x if x.dtype == torch.float16 else x.bfloat16()
+            y: Tensor = emulated.quant_matmul(given, *arguments[:-1], own)
             return y.to(x.dtype)
 
         monkeypatch.setattr(quant_matmul, "MULTIPLY", multiply)
@@ -49,6 +52,20 @@ def test_a_run_follows_the_one_on_the_processor(by_path: Any, path: str, fixture
     expected = losses(list(ll.train(config)))
     by_path(path)
     assert losses(list(ll.train(config))) == pytest.approx(expected, rel=0.015 if path == "int8" else 4e-3)
+
+
+@pytest.mark.usefixtures("fused")
+def test_so_does_one_in_fp16_as_on_a_chip_without_bf16(
+    by_path: Any, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Norms, gates, turns and the loss by their kernels too, and the loss scaled."""
+    config = small(fixtures_dir, base="nf4", steps=2, batch=1, val=0.0)
+    expected = losses(list(ll.train(config)))
+    by_path("tiles")
+    monkeypatch.setattr(loading, "auto_base", lambda *arguments: "fp16")
+    events = [event for event in ll.train(config) if event["event"] == "step"]
+    assert [event["loss_scale"] for event in events] == [FIRST] * 2
+    assert losses(events) == pytest.approx(expected, rel=2e-3)
 
 
 def normal(*shape: int) -> Tensor:

@@ -72,6 +72,12 @@ def test_of_two_kinds_the_one_with_the_most_free_memory(tmp_path: Path) -> None:
     assert "hides every GPU" in box.command("hardware", CUDA_VISIBLE_DEVICES="")["why"]
 
 
+def test_a_chip_without_bf16_computes_in_fp16(tmp_path: Path) -> None:
+    box = Box(tmp_path, [T4])
+    found = box.command("hardware")
+    assert (found["device"], found["half"], found["bf16"]) == ("cuda:0", "fp16", False)
+
+
 def test_of_two_kinds_one_of_which_is_too_old(tmp_path: Path) -> None:
     box = Box(tmp_path, [P100, T4])
     check(box, "cuda:1", "cuda:0 (Tesla P100) cannot be used", "Tesla T4, 15.0 of 16.0 GB free")

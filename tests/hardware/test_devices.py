@@ -3,7 +3,8 @@
 import pytest
 
 from loralab_core.errors import BadInput
-from loralab_core.hardware.devices import resolve_base, resolve_device, select_visible, visible_gpus
+from loralab_core.hardware import devices
+from loralab_core.hardware.devices import half_of, resolve_base, resolve_device, select_visible, visible_gpus
 from loralab_core.hardware.nvml import Gpu
 from loralab_core.hardware.probe import is_apple_silicon
 
@@ -87,6 +88,28 @@ def test_small_models_stay_in_float32() -> None:
     assert resolve_base("auto", "cpu", 3_000_000) == "fp32"
     assert resolve_base("auto", "mps", 135_000_000) == "bf16"
     assert resolve_base("bf16", "cpu", 3_000_000) == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("capability", "half", "trained"),
+    [
+        ((6, 1), None, "fp32"),
+        ((7, 0), "fp16", "fp32"),
+        ((7, 5), "fp16", "fp32"),
+        ((8, 0), "bf16", "bf16"),
+        ((9, 0), "bf16", "bf16"),
+    ],
+)
+def test_a_chip_computes_in_its_own_16_bits(
+    capability: tuple[int, int], half: str | None, trained: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all weights are trained they are not in fp16."""
+    chip = Gpu(0, "a chip", 16 << 30, 0, None, capability)
+    monkeypatch.setattr(devices, "visible_gpus", lambda: (chip,))
+    assert half_of("cuda:0") == half and half_of("cuda:1") is None
+    assert resolve_base("auto", "cuda:0", 135_000_000) == (half or "fp32")
+    assert resolve_base("auto", "cuda:0", 135_000_000, full=True) == trained
+    assert resolve_base("auto", "cuda:0", 3_000_000) == "fp32"
 
 
 @pytest.mark.parametrize("base", ["nf4", "int4", "int8"])

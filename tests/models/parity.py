@@ -17,6 +17,7 @@ from loralab_core.lora import Adapter, LoadedModel, create_adapter, load_adapter
 from loralab_core.lora.adapter import projections
 from loralab_core.lora.peft_experts import as_peft_has_it, wrapped
 from loralab_core.models import Decoder, load_decoder
+from loralab_core.models.loading import DTYPES
 from loralab_core.ops import linear_cross_entropy
 from tests.models.checkpoints import logit_error
 from tests.models.families import ids_for
@@ -66,13 +67,18 @@ def greedy(directory: Path, prompt: list[int], count: int) -> list[int]:
     return said
 
 
-@torch.no_grad()
 def bf16_ratio(directory: Path, theirs: PreTrainedModel) -> float:
     """Our bf16 error over the reference's, both against the reference in float32, by the mean square."""
-    ours = load_decoder(directory, "bf16", CPU)
+    return half_ratio(directory, theirs, "bf16")
+
+
+@torch.no_grad()
+def half_ratio(directory: Path, theirs: PreTrainedModel, base: str) -> float:
+    """The same of any 16 bits."""
+    ours = load_decoder(directory, base, CPU)
     ids = ids_for(97, rows=ROWS_OF_EXPERTS if ours.config.experts else ROWS)
     exact = theirs(ids).logits
-    allowed = _rms(theirs.to(torch.bfloat16)(ids).logits.float() - exact)
+    allowed = _rms(theirs.to(DTYPES[base])(ids).logits.float() - exact)
     return _rms(ours(ids) - exact) / allowed
 
 

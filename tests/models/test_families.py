@@ -36,6 +36,12 @@ def test_bf16_is_within_the_reference_s_own_error(tiny: Tiny) -> None:
     assert parity.bf16_ratio(*tiny) < parity.bf16_limit(read_config(tiny[0]).experts is not None)
 
 
+def test_fp16_is_within_the_reference_s_own_error(tiny: Tiny) -> None:
+    """Too exact for experts: whether one token changes them decides, and that is chance."""
+    if read_config(tiny[0]).experts is None:
+        assert parity.half_ratio(*tiny, "fp16") < 1.05
+
+
 def test_gradients_of_a_lora_on_every_projection(tiny: Tiny) -> None:
     assert parity.lora_gradients(*tiny) < parity.ALIKE
 

@@ -8,7 +8,8 @@ import pytest
 
 from loralab_core.architecture.config import DecoderConfig
 from loralab_core.architecture.families import parse_config
-from loralab_core.planning.remedies import SURE, shortage
+from loralab_core.planning.footprint import figures_of
+from loralab_core.planning.remedies import SURE, bases_that_fit, shortage
 from loralab_core.planning.training_step import StepSettings, resident_bytes, step_bytes
 from loralab_core.training.shortage import as_options
 
@@ -41,6 +42,12 @@ def test_a_leaner_base_is_offered_where_the_weights_are_the_burden(config: Decod
     assert found.remedies == ({"base": "int8"},)
 
 
+def test_of_bases_that_fit_the_wide_one_is_of_the_chip(config: DecoderConfig) -> None:
+    assert bases_that_fit(figures_of(config), "fp32", 30 * GB, "fp16") == ("fp16", "int8", "nf4")
+    assert bases_that_fit(figures_of(config), "fp32", 30 * GB, "bf16") == ("bf16", "int8", "nf4")
+    assert bases_that_fit(figures_of(config), "fp16", 10 * GB, "fp16") == ("nf4",)
+
+
 def test_a_failure_teaches_more_than_the_forecast(config: DecoderConfig) -> None:
     """It says that the step fits; it did not."""
     free = 2 * step_bytes(config, ASKED)
@@ -50,7 +57,7 @@ def test_a_failure_teaches_more_than_the_forecast(config: DecoderConfig) -> None
 
 
 def test_where_one_is_not_enough_several_together_are_named(config: DecoderConfig) -> None:
-    together = shortage(config, StepSettings("nf4", 8, 4096, bf16=True), 2 * GB).remedies
+    together = shortage(config, StepSettings("nf4", 8, 4096, half=True), 2 * GB).remedies
     assert len(together) == 1 and len(together[0]) > 1
     assert as_options(together[0]).startswith("--micro-batch 1 --set checkpoint_activations=true --seq-len ")
 

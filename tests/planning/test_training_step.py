@@ -69,6 +69,7 @@ def kept_bytes(model: Decoder) -> int:
         ("SmolLM2-135M-Instruct", "fp32"),
         ("SmolLM2-135M-Instruct", "bf16"),
         ("Qwen3-0.6B", "bf16"),
+        ("Qwen3-0.6B", "fp16"),
         ("gemma-3-270m-it", "fp32"),
         ("phi-2", "bf16"),
     ],
@@ -89,7 +90,12 @@ def test_each_remedy_lowers_what_it_is_for(fixtures_dir: Path) -> None:
     assert 0.4 < step_bytes(config, half) / step_bytes(config, now) < 0.6
     lean = StepSettings("bf16", 8, 2048, checkpoint_activations=True)
     assert step_bytes(config, lean) < step_bytes(config, now) / 4
-    assert resident_bytes(config, StepSettings("nf4", 8, 2048, bf16=True)) < resident_bytes(config, now) / 2
+    assert resident_bytes(config, StepSettings("nf4", 8, 2048, half=True)) < resident_bytes(config, now) / 2
+    same = StepSettings("fp16", 8, 2048)
+    assert (resident_bytes(config, same), step_bytes(config, same)) == (
+        resident_bytes(config, now),
+        step_bytes(config, now),
+    )
     full = StepSettings("bf16", 1, 128, full=True)
     small = StepSettings("bf16", 1, 128, full=True, optimizer="adamw8bit")
     assert resident_bytes(config, small) < resident_bytes(config, full) < 3.1 * resident_bytes(config, now)

@@ -63,7 +63,7 @@ def test_recomputation_draws_the_same_dropout(fixtures_dir: Path) -> None:
     assert plain == pytest.approx(again, rel=1e-6)
 
 
-@pytest.mark.parametrize("base", ["fp32", "nf4", "nf4-fitted", "int4", "int8"])
+@pytest.mark.parametrize("base", ["fp32", "fp16", "nf4", "nf4-fitted", "int4", "int8"])
 def test_a_stopped_run_goes_on_to_the_same_bytes(base: str, fixtures_dir: Path) -> None:
     config = small(fixtures_dir, dropout=0.1, micro_batch=2, base=base)
     undisturbed = list(ll.train(config))

@@ -20,7 +20,7 @@ from tests.tui.driving import seen, until
 from tests.tui.fake_engine import FakeEngine
 from tests.tui.test_left_once import hit
 
-ROOM = Room("cuda:0", free=10_000_000_000, total=16_000_000_000, bf16=True)
+ROOM = Room("cuda:0", free=10_000_000_000, total=16_000_000_000, half="bf16")
 
 
 @pytest.fixture

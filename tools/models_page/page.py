@@ -97,8 +97,8 @@ reckoned, two bytes a parameter. "Read here": its config.json is one of those ab
 
 {formats}
 
-Quantised weights become dense (`--base fp32` or `bf16`) while they are read. GGUF files carry their own configuration
-and tokenizer; chat templates and special tokens are read from their metadata.
+Quantised weights become dense (`--base fp32`, `bf16` or `fp16`) while they are read. GGUF files carry their own
+configuration and tokenizer; chat templates and special tokens are read from their metadata.
 
 ## What is refused
 

@@ -31,7 +31,7 @@ class SteadyMeter:
 
 
 def steady_room(asked: str) -> Room:
-    return Room("cpu", free=9_800_000_000, total=16_000_000_000, bf16=True, quantised=True)
+    return Room("cpu", free=9_800_000_000, total=16_000_000_000, half="bf16", quantised=True)
 
 
 @dataclass
