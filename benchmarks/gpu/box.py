@@ -1,4 +1,4 @@
-"""What the box has, and its two ceilings: a large copy, and a large product of bf16."""
+"""What the box has, and its two ceilings: a large copy, and a large product of 16-bit numbers."""
 
 import os
 import platform
@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.half import half, name_of
 from benchmarks.gpu.rows import figure
 from benchmarks.gpu.sizes import Sizes
 from benchmarks.gpu.timing import race
@@ -40,12 +41,12 @@ def measure(device: torch.device, sizes: Sizes) -> Iterator[Row]:
     }
     copied = copy(device, sizes.copied)
     side = sizes.ceiling
-    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    a, b = (torch.randn(side, side, device=device, dtype=half(device)) for _ in range(2))
     times = race({"copy": [copied], "product": [lambda: a @ b]}, device, sizes.seconds)
     rate = 2 * side**3 / times["product"].median / 1e6
     copied_per_s = bandwidth(times["copy"].median, sizes.copied)
     yield figure("copy, bytes read and written", copied_per_s, "GB/s", **times["copy"].facts())
-    yield figure(f"{side}³ product in bf16, random numbers", rate, "TFLOP/s", **times["product"].facts())
+    yield figure(f"{side}³ product in {name_of(device)}, random numbers", rate, "TFLOP/s", **times["product"].facts())
 
 
 def copy(device: torch.device, nbytes: int) -> Any:

@@ -1,4 +1,4 @@
-"""Tokens of one answer: ours on NF4 against transformers on bf16, and against reading the weights."""
+"""Tokens of one answer: ours on NF4 against transformers on 16 bits, and against reading the weights."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.gpu import peers
 from benchmarks.gpu.box import bandwidth, copy
+from benchmarks.gpu.half import name_of
 from benchmarks.gpu.models import random_model, weight_bytes
 from benchmarks.gpu.profile import in_words, where_time_goes
 from benchmarks.gpu.rows import figure, gap
@@ -28,7 +29,7 @@ ROUNDS = 3  # the best counts: a token waits for the host's smallest delays
 
 
 def measure(name: str, device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    """NF4 eager and captured, then transformers on bf16; the better one of ours counts."""
+    """NF4 eager and captured, then transformers on 16 bits; the better one of ours counts."""
     config, judged, ours = sizes.config(name), name == "qwen3-8b", 0.0
     lm = random_model(config, "nf4", device)
     nbytes = weight_bytes(lm.model)
@@ -69,13 +70,13 @@ def _profiled(label: str, drawn: Iterator[int], seconds: float, device: torch.de
 
 
 def _peer(config: dict[str, Any], ours: float, must: float | None, device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    label = "nf4 against transformers bf16"
+    label = f"nf4 against transformers {name_of(device)}"
     try:
         theirs = tokens_per_s(lambda: peers.tokens(config, device, PROMPT), sizes, rounds=1)
     except Exception as error:
         yield gap(label, "out of memory" if is_out_of_memory(error) else peers.reason(error), must=must)
         return
-    yield figure("transformers bf16, one answer", theirs, "tokens/s")
+    yield figure(f"transformers {name_of(device)}, one answer", theirs, "tokens/s")
     yield figure(label, ours / theirs, "×", must=must)
 
 

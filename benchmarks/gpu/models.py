@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.half import NAMES, half
 from loralab_core.architecture.families import parse_config
 from loralab_core.lora.loaded import LoadedModel
 from loralab_core.models.decoder import Decoder
@@ -17,11 +18,11 @@ SPREAD = 0.02  # standard deviation of the weights, as these families begin
 
 @torch.no_grad()
 def random_model(config: dict[str, Any], base: str, device: torch.device) -> LoadedModel:
-    """base: "bf16", or quantised as `load` does it: projections in 4 bits, embedding and head in 8, the rest bf16."""
-    recipe = None if base == "bf16" else Recipe.of(base)
+    """base: the device's 16 bits, or quantised as `load` does it: projections in 4, embedding and head in 8."""
+    recipe = None if base in NAMES.values() else Recipe.of(base)
     with torch.device("meta"):
         model = Decoder(parse_config(config, "the benchmark's configuration"))
-    place(model, torch.bfloat16, device, recipe)
+    place(model, half(device), device, recipe)
     for path, module in model.named_modules():
         for name, parameter in tuple(module.named_parameters(recurse=False)):
             kind = recipe.kind_of(path, module) if recipe and name == "weight" else None
@@ -41,7 +42,7 @@ def random_model(config: dict[str, Any], base: str, device: torch.device) -> Loa
 
 
 def _random(shape: torch.Size, device: torch.device) -> torch.Tensor:
-    return torch.randn(shape, device=device, dtype=torch.bfloat16) * SPREAD
+    return torch.randn(shape, device=device, dtype=half(device)) * SPREAD
 
 
 def weight_bytes(model: Decoder) -> int:

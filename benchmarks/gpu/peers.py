@@ -1,4 +1,4 @@
-"""transformers and peft as they are installed on the box, on random bf16 weights of the same shapes."""
+"""transformers and peft as they are installed on the box, on random 16-bit weights of the same shapes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.gpu.half import half
 from benchmarks.gpu.sizes import Sizes
 
 
 def causal_model(config: dict[str, Any], device: torch.device) -> Any:
-    """In bf16, with the attention that transformers chooses. Raises ImportError."""
+    """In 16 bits, with the attention that transformers chooses. Raises ImportError."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     fields = {name: value for name, value in config.items() if name != "model_type"}
     with torch.device(device):
-        return AutoModelForCausalLM.from_config(
-            AutoConfig.for_model(config["model_type"], **fields), dtype=torch.bfloat16
-        )
+        how = {"dtype": half(device)}
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config["model_type"], **fields), **how)
 
 
 def training_step(config: dict[str, Any], device: torch.device, sizes: Sizes, ids: np.ndarray) -> Callable[[], float]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu import peers
+from benchmarks.gpu.half import name_of
 from benchmarks.gpu.models import random_model
 from benchmarks.gpu.profile import in_words, where_time_goes
 from benchmarks.gpu.rows import figure, gap
@@ -63,9 +64,9 @@ class Settings:
 
 
 def measure(name: str, device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    """NF4, then the base in bf16, each in every way, then transformers + peft on bf16."""
+    """NF4, then the base in 16 bits, each in every way, then transformers + peft on that."""
     config, speeds = sizes.config(name), dict[str, float]()
-    for base in ("nf4", "bf16"):
+    for base in ("nf4", name_of(device)):
         try:
             lm = random_model(config, base, device)
         except Exception as error:
@@ -106,19 +107,19 @@ def _memory(name: str, base: str, how: str, found: dict[str, Any]) -> Row:
 
 
 def _peer(config: dict[str, Any], speeds: dict[str, float], device: torch.device, sizes: Sizes) -> Iterator[Row]:
-    bounds = {"must": 2.0, "reach": 4.0}
+    dense, bounds = name_of(device), {"must": 2.0, "reach": 4.0}
     try:
         found = timed(peers.training_step(config, device, sizes, token_ids(config, sizes)), device, sizes)
     except Exception as error:
-        yield gap("bf16 against transformers + peft", f"no peer: {_reason(error, device)}", **bounds)
+        yield gap(f"{dense} against transformers + peft", f"no peer: {_reason(error, device)}", **bounds)
         return
-    yield figure("transformers + peft, bf16", found["tokens/s"], "tokens/s", **found)
-    yield figure("transformers + peft, bf16: peak memory", found["peak bytes"] / 1e9, "GB")
+    yield figure(f"transformers + peft, {dense}", found["tokens/s"], "tokens/s", **found)
+    yield figure(f"transformers + peft, {dense}: peak memory", found["peak bytes"] / 1e9, "GB")
     for base, speed in speeds.items():
         if not speed:
             continue
-        ours = bounds if base == "bf16" else {}
-        yield figure(f"{base} against transformers + peft on bf16", speed / found["tokens/s"], "×", **ours)
+        ours = bounds if base == dense else {}
+        yield figure(f"{base} against transformers + peft on {dense}", speed / found["tokens/s"], "×", **ours)
 
 
 def _reason(error: Exception, device: torch.device) -> str:

@@ -178,7 +178,7 @@ def test_a_wrong_product_and_one_that_nobody_wrote_are_found(
 
 def test_shares_and_ratios(on_kernels: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """With times that are given: a copy at 1 GB/s, ours in 10 µs, a dense product in 30."""
-    microseconds = {"ours": 10.0, "copy": 2 * TINY.copied / 1e3, "bf16": 30.0}
+    microseconds = {"ours": 10.0, "copy": 2 * TINY.copied / 1e3, "dense": 30.0}
     microseconds |= {"gemm": 20.0, "tiles": 60.0, "hopper": 90.0}
 
     def given(works: dict[str, Any], device: torch.device, seconds: float) -> dict[str, timing.Time]:
@@ -244,9 +244,12 @@ def test_settings_of_a_step_are_those_of_a_run() -> None:
             assert field.default == known[field.name], field.name
 
 
-@pytest.mark.parametrize("base", ["nf4", "bf16"])
-def test_it_trains(base: str) -> None:
-    lm = models.random_model(TINY.config("tiny"), base, CPU)
+@pytest.mark.parametrize("base", ["nf4", "bf16", "nf4 on a T4", "fp16"])
+def test_it_trains(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if base not in ("nf4", "bf16"):
+        monkeypatch.setattr(models, "half", lambda device: torch.float16)
+    lm = models.random_model(TINY.config("tiny"), base.partition(" ")[0], CPU)
+    assert lm.model.dtype == (torch.bfloat16 if base in ("nf4", "bf16") else torch.float16)
     step = training.make_step(lm, dataclasses.replace(TINY, rank=8))
     losses = [step() for _ in range(6)]
     assert losses[-1] < losses[0] - 0.005 and abs(losses[0] - 5.77) < 0.2  # log 320, the vocabulary's size
