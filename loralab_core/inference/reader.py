@@ -32,7 +32,7 @@ class Reader:
 
         `capture`: tokens behind the prompt are replayed as a graph, where the device can.
         """
-        self.lm, self.adapter, self.compute = lm, adapter, compute
+        self.lm, self.adapter, self.compute = lm, adapter and adapter.answering(), compute
         self._rows = [list(prompt) for prompt in prompts]
         longest = max(map(len, self._rows))
         self._pads = [longest - len(row) for row in self._rows]

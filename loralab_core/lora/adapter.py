@@ -57,10 +57,14 @@ class Adapter:
     def snapshot(self) -> "Adapter":
         """A copy that training no longer changes; megabytes, so cheap enough for every answer."""
         frozen = {
-            path: replace(lora, a=lora.a.detach().clone(), b=lora.b.detach().clone(), seed=None)
+            path: replace(lora, a=lora.a.detach().clone(), b=lora.b.detach().clone(), seed=None, kept=None)
             for path, lora in self.layers.items()
         }
         return Adapter(self.settings, frozen)
+
+    def answering(self) -> "Adapter":
+        """The same tensors for one answer, in which they do not change: what products make of them first is kept."""
+        return Adapter(self.settings, {path: replace(lora, seed=None, kept={}) for path, lora in self.layers.items()})
 
     def set_dropout_seed(self, seed: int | None) -> None:
         """Give every layer its own mask for this micro-batch; None switches dropout off."""

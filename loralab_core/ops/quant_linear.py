@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from loralab_core.ops.library import LIBRARY
-from loralab_core.ops.lora import Lora, dropped
+from loralab_core.ops.lora import Lora, diagonal, dropped, keeps, kept_operands, second_halves
 from loralab_core.ops.quant_matmul import (
     WEIGHT,
     Compute,
@@ -49,6 +49,8 @@ def quant_linear(
     _check_lora(lora, *weight.shape)
     if lora is None:
         return _multiplied(x, weight, bias, None, [], [], compute)
+    if keeps(lora):
+        return _answered(x, weight, weight.shape[:1], bias, [lora], compute)
     return _multiplied(x, weight, bias, lora.a, [lora.b], [lora.scale], compute, lora.dropout, lora.seed)
 
 
@@ -74,9 +76,25 @@ def quant_linears(
             raise ValueError("projections with dropout are multiplied one by one")
     if not (adapted := [lora.a for lora in loras if lora]):
         return _multiplied(x, weight, bias, None, [], [], compute)
-    b = [lora.b if lora else adapted[0].new_empty(size, 0) for size, lora in zip(sizes, loras, strict=True)]
-    scales = [lora.scale if lora else 0.0 for lora in loras]
+    if all(keeps(lora) for lora in loras if lora):
+        return _answered(x, weight, sizes, bias, loras, compute)
+    b, scales = second_halves(sizes, loras)
     return _multiplied(x, weight, bias, torch.cat(adapted), b, scales, compute)
+
+
+def _answered(
+    x: Tensor,
+    weight: QuantTensor,
+    sizes: Sequence[int],
+    bias: Tensor | None,
+    loras: Sequence[Lora | None],
+    compute: Compute,
+) -> Tensor:
+    """As _multiplied. Of one token, making the operands would take longer than the product."""
+    flat = x.reshape(x.shape[:-1].numel(), x.shape[-1])
+    a, right = kept_operands(loras, sizes, x.dtype)
+    y = quant_matmul(flat, weight, left=flat @ a.t(), right=right, bias=bias, compute=forward_compute(compute))
+    return y.view(*x.shape[:-1], weight.shape[0])
 
 
 def _multiplied(
@@ -127,8 +145,7 @@ def _forward(x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     if a is None:
         return quant_matmul(x, matrix, **how), x.new_empty(0)
     u = dropped(x, dropout, seed) @ a.to(x.dtype).t()
-    right: Tensor = torch.block_diag(*(each * scale for each, scale in zip(b, scales, strict=True)))  # type: ignore[no-untyped-call]
-    return quant_matmul(x, matrix, left=u, right=right, **how), u
+    return quant_matmul(x, matrix, left=u, right=diagonal(b, scales), **how), u
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
