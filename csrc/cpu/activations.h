@@ -87,12 +87,16 @@ struct Prepared {
         if (product.transposed)
             for (int64_t k = 0; k < inner; k++) x[k] *= weight_scales[k];
         for (int64_t e = 0; e < outliers.count; e++) x[outliers.columns[e]] = 0;
-        float largest = 0;
-#pragma omp simd reduction(max : largest)
+        int32_t most = 0;  // sizes are ordered as their bits are, and what is no number comes after infinity
+#pragma omp simd reduction(max : most)
         for (int64_t k = 0; k < inner; k++) {
-            const float size = __builtin_fabsf(x[k]);
-            largest = size > largest ? size : largest;
+            int32_t size;
+            __builtin_memcpy(&size, x + k, 4);
+            size &= 0x7fffffff;
+            most = size > most ? size : most;
         }
+        float largest;  // an integer cannot say that it is no number, so the row's scale does
+        __builtin_memcpy(&largest, &most, 4);
         const float inverse = largest > 0 ? 127 / largest : 0;
         constexpr float MAGIC = 12582912;  // 1.5 · 2^23: adding it rounds to a whole number, ties to even
         for (int64_t k = 0; k < inner; k++) out[k] = (A)((int32_t)((x[k] * inverse + MAGIC) - MAGIC) + P::OFFSET);

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from loralab_core.ops import quant_linear
 from loralab_core.ops.native.library import native
-from loralab_core.ops.quant_matmul import parts, reference
+from loralab_core.ops.quant_matmul import parts, quant_matmul, reference
 from loralab_core.quant import QuantTensor, quantize
 
 SHAPES = [(576, 576), (1536, 576), (576, 1536), (2048, 2048), (333, 500)]  # [out, in]
@@ -80,3 +80,16 @@ def both(x: Tensor, dy: Tensor, weight: QuantTensor) -> float:
     (dx,) = torch.autograd.grad(y, x, dy)
     dense = weight.dequantize(torch.float64)
     return max(error(y.detach(), x.detach().double() @ dense.t()), error(dx, dy.double() @ dense))
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_no_number_is_seen_behind_an_8_bit_product(bad: float, dtype: torch.dtype) -> None:
+    """No integer says it, and a loss that hid it would go on training."""
+    weight = matrix((64, 128))
+    for transposed, factor in ((False, 128), (True, 64)):
+        x = normal(40, factor).to(dtype)
+        x[3, 5] = bad
+        y = quant_matmul(x, weight, transposed=transposed, compute="w4a8")
+        assert not y[3].isfinite().any()
+        assert y[torch.arange(40) != 3].isfinite().all()
