@@ -64,7 +64,7 @@ WRONG_RESULTS = {
         *("norm", "partial, at) / float(width);", "partial, at) / float(width - 1);"),
         ["rms_norm_backward"],
     ),
-    "a gradient that is not scaled": ("loss", "factor = scale / all", "factor = 1.0f / all", ["softmax_loss_"]),
+    "a gradient that is not scaled": ("loss", "0.0f : scale / all", "0.0f : 1.0f / all", ["softmax_loss_"]),
     "a loss without the largest logit": ("loss", "log(all) + most - logit", "log(all) - logit", ["softmax_loss_"]),
 }
 RACES = {
