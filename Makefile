@@ -9,7 +9,7 @@ WORKERS ?= 3
 BIN := .venv/bin
 export PIP_CONSTRAINT := .venv/constraints.txt
 
-.PHONY: setup setup-run run test lint mac gpu pocket screenshots format clean
+.PHONY: setup setup-run run test check lint mac gpu pocket screenshots format clean
 
 setup:
 	@$(PYTHON) tools/setup_venv.py test
@@ -20,7 +20,11 @@ setup-run:
 run: setup-run
 	@$(BIN)/loralab-tui
 
-test: setup lint
+# Reading the code takes what waiting tests leave.
+test: setup
+	@$(MAKE) --no-print-directory -j2 lint check
+
+check:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: setup
