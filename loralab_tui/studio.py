@@ -77,7 +77,7 @@ class Studio:
         if self.run is not None and self.run.phase is Phase.PREPARING:
             self.run.doing, self.run.share = "preparing" if what == "ready" else what, share
         self.opening_share = share
-        percent = f" {100 * done // total}% of {words.size(total)}" if total else ""
+        percent = f" {100 * done // total}% of {words.size(total)}" if total > 1 else ""
         self.opening = "" if done >= total and (total or not done) else f"{what}{percent}"
 
     @property

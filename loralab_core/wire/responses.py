@@ -31,7 +31,7 @@ class RunEvent(Message, tag="event"):
 class Loading(Message, tag="loading"):
     """Progress of opening the base model; sent to every client until `done` equals `total` (bytes).
 
-    Both are 0 where the reading was abandoned or failed.
+    0 of 1 is work whose size is not known. Both are 0 where the reading was abandoned or failed.
     """
 
     done: int

@@ -42,7 +42,7 @@ def _away_card(away: Away, now: Card | None) -> Card:
 def _opening_card(studio: Studio) -> Card:
     """Being read, told in bytes. What waits for it is said, so that nobody waits for nothing."""
     share = studio.opening_share
-    drawn = "".join(bar(share, BAR)) + "\n" if share is not None else ""
+    drawn = "".join(bar(share, BAR)) + "\n" if share else ""  # none for what has no size, which stays at 0
     cancel = f" {keymap.name('stop')} cancels." if share is not None else ""
     return Card(_upper(studio.opening), f"{drawn}You can ask and train as soon as it is there.{cancel}")
 

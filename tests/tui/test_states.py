@@ -53,6 +53,9 @@ async def test_loading_says_bytes_and_f9_cancels_it(app: StudioApp, engine: Fake
         app.main.show()
         assert "Reading the model 62% of 100 MB" in said(app)
         assert "━" in said(app) and "F9 cancels" in said(app)
+        engine.send(wire.Loading(done=0, total=1, what="preparing the kernels"))
+        await until(pilot, lambda: "Preparing the kernels" in said(app))
+        assert "%" not in said(app) and "━" not in said(app) and "F9 cancels" in said(app)
         await pilot.press("f9")
         await until(pilot, lambda: "The model is not loaded" in said(app))
         assert engine.last(wire.Cancel).target == engine.last(wire.Load).id
