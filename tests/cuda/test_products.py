@@ -110,12 +110,13 @@ def test_8_bits_on_gaussian_inputs(emulated: Any, path: str, allowed: float, tra
     assert error(multiply(emulated, path, x, weight, transposed), exact(x, weight, transposed)) < allowed
 
 
-@pytest.mark.parametrize("path", ["rows", "tiles", "gemm", "int8"])
+@pytest.mark.parametrize("path", ["rows", "tiles", "hopper", "gemm", "int8", "fp8"])
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
 def test_what_is_not_finite_stays_so(emulated: Any, value: float, path: str) -> None:
     """Or a gradient that fp16 could not hold would pass for one that it could."""
     for transposed in [False] if path == "rows" else [False, True]:
-        x = normal(4 if path == "rows" else 40, 96 if transposed else 128).half()
+        x = normal(4 if path == "rows" else 40, 96 if transposed else 128)
+        x = x.bfloat16() if path == "fp8" else x.half()
         x[2, 7] = value
         finite = multiply(emulated, path, x, matrix("nf4", 96, 128), transposed).isfinite()
         assert not finite[2].any() and finite[3].all()
