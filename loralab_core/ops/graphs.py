@@ -5,7 +5,8 @@ replay to replay lies in tensors that stay where they are; and the host asks the
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
+from weakref import WeakSet
 
 import torch
 
@@ -34,15 +35,16 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self._pool: Any = None  # torch's handle of that memory
+        self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()  # that memory goes with the last of them
 
     def __call__(self, work: Callable[[], object]) -> Replay:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
+        pool = next((other.pool() for other in self._alive), None)
         try:
             # thread_local: other threads of an engine may allocate meanwhile
             with (
                 torch.cuda.device(self.device),
-                torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"),
+                torch.cuda.graph(graph, pool, capture_error_mode="thread_local"),
             ):
                 work()
         except Exception as error:
@@ -52,5 +54,5 @@ class CudaGraphs:
             raise CannotRecord(why) from None
         finally:
             torch.cuda.set_stream(stream)  # an end that fails leaves the recording's own stream behind
-        self._pool = graph.pool()
+        self._alive.add(graph)
         return graph.replay
