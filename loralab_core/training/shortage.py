@@ -53,9 +53,10 @@ class Retry:
         self.log.sync()  # first: who resumes the run reads it
         trainer.course.change(trainer.step, micro_batch=smaller)
         yield event
+        result = "the same sums, but other dropout masks" if trainer.config.dropout else "the same result"
         sentence = (
             f"step {step} ran out of memory with {before} windows at a time; it and those behind it are computed with "
-            f"{smaller}: the same result, a little slower"
+            f"{smaller}: {result}, a little slower"
         )
         yield self.log.append({"event": "warning", "sentence": sentence})
 

@@ -42,6 +42,11 @@ class Terminal:
                 break
         assert wanted in self.seen
 
+    def hang_up(self) -> None:
+        """The other side is gone, and nobody is told: the program does not lead a session of this terminal."""
+        os.close(self.master)
+        self.master = -1
+
 
 @contextmanager
 def started(*arguments: str) -> Iterator[Terminal]:
@@ -53,12 +58,14 @@ def started(*arguments: str) -> Iterator[Terminal]:
         command, stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment, start_new_session=True
     )
     os.close(slave)
+    terminal = Terminal(process, master)
     try:
-        yield Terminal(process, master)
+        yield terminal
     finally:
         process.kill()
         process.wait()
-        os.close(master)
+        if terminal.master >= 0:
+            terminal.hang_up()
 
 
 def test_a_home_that_can_be_nowhere_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +86,13 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         terminal.read_until(NORMAL_SCREEN)
         assert terminal.process.wait(PATIENCE_S) == 128 + number
         assert b"Traceback" not in terminal.seen
+
+
+def test_a_terminal_that_is_gone_without_a_signal_ends_it() -> None:
+    with started() as terminal:
+        terminal.read_until(b"Quit")
+        terminal.hang_up()
+        assert terminal.process.wait(PATIENCE_S) == 128 + signal.SIGHUP
 
 
 def test_leaving_does_not_wait_for_an_engine_that_starts() -> None:
