@@ -29,7 +29,7 @@ def run_of(events: list[Event]) -> RunDirectory:
 
 
 def test_the_loss_falls_and_everything_is_written_down(fixtures_dir: Path) -> None:
-    events = train(fixtures_dir, steps=30)
+    events = train(fixtures_dir, steps=30, val=0.1)
     run, done = run_of(events), events[-1]
     assert done["event"] == "done" and done["steps"] == 30 and 0.95 < done["tokens"] / (30 * 4 * 64) <= 1
     validation = losses(events, "eval")
@@ -179,7 +179,7 @@ def test_training_goes_on_from_an_existing_adapter(fixtures_dir: Path) -> None:
 
 
 def test_all_weights_can_be_trained_and_the_result_opens_as_a_model(fixtures_dir: Path) -> None:
-    events = train(fixtures_dir, mode="full", lr=2e-3, save_every=6)
+    events = train(fixtures_dir, mode="full", lr=2e-3, save_every=12, val=0.1)
     assert losses(events, "eval")[-1] < losses(events, "eval")[0] - 0.2
     from transformers import AutoModelForCausalLM
 
