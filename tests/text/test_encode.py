@@ -77,7 +77,7 @@ def test_marked_templates_give_the_mask_of_transformers(fixtures_dir, load_with_
 
 
 @pytest.mark.parametrize("template", [name for name in TEMPLATES if name not in MARKED])
-def test_templates_without_marks_train_answers_and_nothing_else(fixtures_dir, load_with_template, template: str) -> None:
+def test_templates_without_marks_train_answers_and_nothing_else(load_with_template, template: str) -> None:
     tokenizer = load_with_template("tokenizers/smollm2-instruct", template)
     stretches = _trained(tokenizer, ChatSample(MANY_TURNS))
     assert len(stretches) == 2
