@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ WEIGHTS = "model.safetensors"
 
 def train(fixtures: Path, **changes: Any) -> list[Event]:
     return list(ll.train(small(fixtures, **changes)))
+
+
+@cache
+def undisturbed(fixtures: Path) -> list[Event]:
+    """Of a run as it is without changes."""
+    return train(fixtures)
 
 
 def run_of(events: list[Event]) -> RunDirectory:
@@ -138,7 +145,6 @@ def test_a_pause_is_no_part_of_the_time_left(fixtures_dir: Path) -> None:
 
 def test_a_generator_that_is_dropped_loses_one_interval_at_most(fixtures_dir: Path) -> None:
     config = small(fixtures_dir)
-    undisturbed = list(ll.train(config))
     run, lm = create_run(config), load(config.model, "fp32", "cpu")
     generator = Training(run, lm).events()
     for event in generator:
@@ -147,14 +153,13 @@ def test_a_generator_that_is_dropped_loses_one_interval_at_most(fixtures_dir: Pa
     generator.close()
     events = list(resume(run))
     assert next(event for event in events if event["event"] == "resumed")["step"] == 5
-    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1])
+    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed(fixtures_dir)[-1])
 
 
 def test_a_finished_run_is_extended_as_if_it_had_been_asked_for_more(fixtures_dir: Path) -> None:
-    long = train(fixtures_dir, steps=12)
     short = train(fixtures_dir, steps=6)
     events = list(resume(run_of(short), steps=12))
-    assert adapter_bytes(events[-1]) == adapter_bytes(long[-1])
+    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed(fixtures_dir)[-1])
     assert next(event for event in events if event["event"] == "changed") | {"at_step": 6, "steps": 12} == next(
         event for event in events if event["event"] == "changed"
     )
