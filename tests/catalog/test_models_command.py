@@ -45,7 +45,8 @@ def test_show_says_what_a_model_is_and_what_would_come(hub: Hub, tmp_path: Path)
 
 def test_show_of_what_is_here_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
     place = loralab(tmp_path, hub.address, "models", "pull", ID).stdout.strip()
-    assert show(hub, tmp_path)["directory"] == place and show(hub, tmp_path)["download"] == {}
+    facts = show(hub, tmp_path)
+    assert facts["directory"] == place and facts["download"] == {}
     for model in (ID, place):
         done = loralab(tmp_path, "http://127.0.0.1:9", "models", "show", model)
         assert done.returncode == 0 and "nothing, it is all here" in done.stdout

@@ -100,6 +100,13 @@ def wait_for_end(run: RunDirectory) -> Event:
     return ended
 
 
+def checkpointed(run: RunDirectory) -> int:
+    """The step of the last checkpoint, which must be the last step made."""
+    step = max(int(path.name.removeprefix("step-")) for path in run.checkpoints.iterdir())
+    assert step == steps_of(run)[-1]
+    return step
+
+
 def detached(command: list[str]) -> RunDirectory:
     """Start a run and come back at once."""
     out, _ = loralab(*command, "--detach", "--json")

@@ -10,7 +10,8 @@ from loralab_core.runs.directory import find_run
 from loralab_core.wire.client import Client
 from loralab_core.wire.launch import ensure_engine
 from loralab_core.wire.messages import Generate, Sampling
-from tests.engine.driving import Heard, connect, listen, loralab, small_training
+from tests.engine.driving import Heard, listen, loralab, small_training
+from tests.engine.homes import home  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("engine")
 
@@ -21,14 +22,20 @@ CHATML = (
 QUESTION = {"role": "user", "content": "Tell me of Lily and her cat"}
 
 
+@pytest.fixture(scope="module")
+def models(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model that has no template, and one whose template trims."""
+    found = {kind: tmp_path_factory.mktemp(kind) for kind in ("plain", "trimming")}
+    for place in found.values():
+        for file in (fixtures_dir / "models" / "stories3M").iterdir():
+            (place / file.name).symlink_to(file)
+    (found["trimming"] / "chat_template.jinja").write_text(CHATML)
+    return found
+
+
 @pytest.fixture(params=["plain", "trimming"])
-def client(request: pytest.FixtureRequest, fixtures_dir: Path, tmp_path: Path) -> Client:
-    """An engine with a model that has no template, or one that trims."""
-    for file in (fixtures_dir / "models" / "stories3M").iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    if request.param == "trimming":
-        (tmp_path / "chat_template.jinja").write_text(CHATML)
-    return Client(ensure_engine(str(tmp_path), "fp32", "cpu"))
+def client(request: pytest.FixtureRequest, models: dict[str, Path]) -> Client:
+    return Client(ensure_engine(str(models[request.param]), "fp32", "cpu"))
 
 
 def ask(client: Client, tokens: int, **asked: Any) -> Heard:
@@ -74,7 +81,7 @@ def test_what_the_template_trims_is_told(client: Client, read: str) -> None:
 def test_the_run_keeps_the_question_and_the_whole_answer(fixtures_dir: Path) -> None:
     loralab(*small_training(fixtures_dir, steps=2))
     run = find_run("last")
-    with connect() as client:
+    with Client(ensure_engine(str(fixtures_dir / "models" / "stories260K"), "fp32", "cpu")) as client:
         first = ask(client, 8, messages=[QUESTION], speaker="lora", run=str(run.path))
         second = go_on(client, said(first), 8, speaker="lora", run=str(run.path))
         assert second.started and second.started.step == 2

@@ -1,6 +1,5 @@
-"""How a run and its engine end: told to, interrupted, or because nobody needs them; and what holds a run in between."""
+"""How an engine ends, and its run with it: told to, or because nobody needs it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,24 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from loralab_core.runs.directory import RunDirectory, find_run
-from loralab_core.runs.events import read
+from loralab_core.runs.directory import find_run
 from loralab_core.runs.summary import summarise
-from loralab_core.wire.client import Client
-from loralab_core.wire.messages import EngineStatus, Loading, Pause, Shutdown, Status
-from loralab_core.wire.registry import list_engines, record_path, socket_path
+from loralab_core.wire.messages import Loading, Shutdown
+from loralab_core.wire.registry import record_path, socket_path
 from tests.engine.driving import (
     ask,
+    checkpointed,
     connect,
     detached,
     end_engine,
     ending_of,
     events_of,
-    finish,
     is_gone,
     loralab,
     small_training,
-    start,
     steps_of,
     the_engine,
     wait_for_end,
@@ -37,13 +33,6 @@ from tests.engine.driving import (
 pytestmark = pytest.mark.xdist_group("engine")
 
 LONG = 100_000  # steps: until it is stopped
-
-
-def checkpointed(run: RunDirectory) -> int:
-    """The step of the last checkpoint, which must be the last step made."""
-    step = max(int(path.name.removeprefix("step-")) for path in run.checkpoints.iterdir())
-    assert step == steps_of(run)[-1]
-    return step
 
 
 def is_cleaned_up(key: str) -> bool:
@@ -79,37 +68,6 @@ def test_an_engine_that_is_asked_to_end_leaves_a_checkpoint_and_nothing_else(
     out, _ = loralab("resume", "last", "--json")
     assert events_of(out)[0]["step"] == step and steps_of(run) == list(range(1, 17))
     assert weights(run) == undisturbed
-
-
-def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(fixtures_dir: Path) -> None:
-    process = start(*small_training(fixtures_dir, steps=LONG, save_every=LONG), "--json")
-    run: RunDirectory = wait_until(lambda: first_run(), "the run")
-    wait_for_step(run, 2)
-    process.send_signal(signal.SIGINT)
-    out, said = finish(process, 130)
-    assert events_of(out)[-1]["event"] == "stopped"
-    assert f"loralab resume {run.path.name}" in said.splitlines()[-1]
-    step = checkpointed(run)
-    assert len(list_engines()) == 1  # the model stays open for what comes next
-    out, _ = loralab("resume", run.path.name, "--steps", str(step + 2), "--json")
-    assert events_of(out)[-1]["event"] == "done" and steps_of(run) == list(range(1, step + 3))
-
-
-def first_run() -> RunDirectory | None:
-    from loralab_core.runs.directory import list_runs
-
-    runs = list_runs()
-    return runs[0][0] if runs else None
-
-
-def test_stop_by_command(fixtures_dir: Path) -> None:
-    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
-    wait_for_step(run, 1)
-    out, _ = loralab("stop", "last", "--json")
-    answer = json.loads(out)
-    assert answer["status"] == "stopped" and answer["step"] == checkpointed(run)
-    _, said = loralab("stop", "last", code=2)
-    assert "not running" in said
 
 
 def test_stopped_before_the_first_step(fixtures_dir: Path) -> None:
@@ -158,38 +116,6 @@ def test_a_client_keeps_its_engine(fixtures_dir: Path, monkeypatch: pytest.Monke
             assert isinstance(said, Loading)  # how the model was opened is told to everybody
         assert ask(client, "Once", speaker="base", tokens=2).ended
     wait_until(lambda: is_gone(engine.process.pid), "the engine's end")
-
-
-def test_held_and_continued_over_the_wire(fixtures_dir: Path) -> None:
-    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
-    wait_for_step(run, 1)
-    with connect() as client:
-        client.ask(Pause(id=client.next_id(), run=str(run.path)))
-        held = status(client)
-        assert ask(client, "Once", tokens=2).ended  # it answers all the same
-        assert held.paused and status(client).step == held.step
-        client.ask(Pause(id=client.next_id(), run=str(run.path), paused=False))
-        wait_for_step(run, held.step + 2)
-        assert not status(client).paused
-        client.ask(Pause(id=client.next_id(), run=str(run.path)))
-    loralab("stop", "last")  # also where it is held
-    marks = [(event["event"], event["at_step"]) for event in read(run.events_path) if "at_step" in event]
-    assert marks[:2] == [("paused", held.step), ("continued", held.step)] and marks[2][0] == "paused"
-    assert ending_of(run) and checkpointed(run)
-
-
-def status(client: Client) -> EngineStatus:
-    reply = client.ask(Status(id=client.next_id()))
-    assert isinstance(reply, EngineStatus)
-    return reply
-
-
-def test_a_second_run_on_the_same_base_is_refused_and_told_of_the_first(fixtures_dir: Path, tmp_path: Path) -> None:
-    run = detached(small_training(fixtures_dir, steps=LONG, save_every=LONG))
-    _, said = loralab(*small_training(fixtures_dir, run_dir=tmp_path / "second"), code=2)
-    assert said.count("\n") == 1 and str(run.path) in said and "loralab stop" in said
-    assert not (tmp_path / "second").exists()
-    loralab("stop", "last")
 
 
 def test_an_engine_that_ends_before_it_has_begun_cleans_up(fixtures_dir: Path) -> None:

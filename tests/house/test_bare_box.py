@@ -49,12 +49,9 @@ def run(statements: str, home: Path) -> str:
     return done.stdout
 
 
-def test_what_a_step_needs_is_imported_without_what_is_not_there(tmp_path: Path) -> None:
-    run("\n".join(f"import {name}" for name in modules()), tmp_path)
-
-
-def test_a_model_is_quantised_trained_and_read_without_what_is_not_there(tmp_path: Path) -> None:
-    losses, shape = run(TRAINED, tmp_path).splitlines()
+def test_all_of_it_is_imported_and_a_model_quantised_trained_and_read_without_what_is_not_there(tmp_path: Path) -> None:
+    imported = "\n".join(f"import {name}" for name in modules())
+    losses, shape = run(imported + TRAINED, tmp_path).splitlines()
     assert len(losses.split(",")) == 2 and "nan" not in losses
     assert shape.startswith("torch.Size([1, ")
 

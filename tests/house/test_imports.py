@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 LIGHT_ROOMS = ("gguf", "runs", "hardware", "architecture", "text", "planning", "catalog", "wire")
 
 
+@cache
 def modules_after(statements: str) -> set[str]:
     """Top-level packages in sys.modules of a fresh Python after `statements`."""
     program = (
@@ -51,19 +53,23 @@ def test_library_name_alone_is_light() -> None:
     assert not modules_after("import loralab_core") & {"torch", "transformers", "numpy"}
 
 
-def test_training_knows_no_screen() -> None:
-    assert not modules_after("import loralab_core.training.loop") & {"textual", "loralab_tui"}
-
-
-def test_training_leaves_the_compiler_of_pytorch_out(fixtures_dir: Path) -> None:
-    """It would take two seconds before the first step; sympy is what it brings with it."""
-    loaded = modules_after(
+@pytest.fixture
+def after_a_step(fixtures_dir: Path) -> set[str]:
+    return modules_after(
         "from pathlib import Path\n"
         "from loralab_core.training import train\n"
         "from tests.training.small_runs import small\n"
         f"assert list(train(small(Path({str(fixtures_dir)!r}), steps=1)))[-1]['steps'] == 1"
     )
-    assert "torch" in loaded and "sympy" not in loaded
+
+
+def test_training_knows_no_screen(after_a_step: set[str]) -> None:
+    assert not after_a_step & {"textual", "loralab_tui"}
+
+
+def test_training_leaves_the_compiler_of_pytorch_out(after_a_step: set[str]) -> None:
+    """It would take two seconds before the first step; sympy is what it brings with it."""
+    assert "torch" in after_a_step and "sympy" not in after_a_step
 
 
 def test_the_screen_paints_before_it_loads_what_it_needs_later() -> None:

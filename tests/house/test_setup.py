@@ -70,7 +70,7 @@ def test_an_environment_cut_short_is_made_anew_and_the_lock_stays(project: Proje
 
 def test_done_once_until_a_file_changes(project: Project, tmp_path: Path) -> None:
     assert not project.has("run")
-    environment.create(project, this_python(False))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project.venv], check=True)
     project.write_stamp("test")
     assert project.has("test") and project.has("run") and project.has("screen"), "the test set includes the run set"
     (tmp_path / "pyproject.toml").write_text("[project]")

@@ -205,7 +205,7 @@ def test_answers_drawn_in_turns_share_nothing(use: Use, fixtures_dir: Path) -> N
 def test_an_answer_between_steps_of_training(use: Use, fixtures_dir: Path, tmp_path: Path) -> None:
     """It goes on with the adapter it began with, and the training with what it was doing."""
     lm = ll.load(fixtures_dir / "models" / "stories260K", "nf4", "cpu")
-    corpus = str(fixtures_dir / "corpora" / "tinyshakespeare.txt")
+    corpus = str(fixtures_dir / "corpora" / "the-verdict.txt")
     data = prepare([corpus], lm.text(), seq_len=128, val=0.0, cache=tmp_path / "cache")
     config = TrainConfig(model="m", corpus=("c",), batch=2, lr=2e-2, schedule="constant")
 

@@ -1,8 +1,11 @@
 """Three tiny random checkpoints of every family, written by transformers itself."""
 
+import copy
+import shutil
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -217,7 +220,15 @@ def ids_for(vocabulary: int, rows: int = 2, time: int = 61) -> torch.Tensor:
 
 
 def saved(family: str, number: int, place: Path) -> tuple[Path, PreTrainedModel]:
-    """(directory, the reference)"""
-    model = FAMILIES[family][number]()
-    model.save_pretrained(place)
+    """(directory, the reference), both the caller's own."""
+    written, model = _written(family, number)
+    shutil.copytree(written.name, place, dirs_exist_ok=True)
+    return place, copy.deepcopy(model)
+
+
+@cache
+def _written(family: str, number: int) -> "tuple[TemporaryDirectory[str], PreTrainedModel]":
+    """Made once in a process: most of what a test of a model so small would take."""
+    model, place = FAMILIES[family][number](), TemporaryDirectory()
+    model.save_pretrained(Path(place.name))
     return place, model

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from loralab_core.text.tokenizer import Tokenizer
+from loralab_core.text.tokenizer_files import read_tokenizer_files
 from tests.text.helpers import FIXTURES
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -47,6 +50,21 @@ def with_template(fixtures_dir: Path, tmp_path: Path) -> Callable[[str, str], Pa
         return directory
 
     return make
+
+
+@pytest.fixture(scope="session")
+def load_with_template(
+    fixtures_dir: Path, load_tokenizer: Callable[[str], Tokenizer]
+) -> Callable[[str, str], Tokenizer]:
+    """The tokenizer `name` as its directory would give it with that file's template; its vocabulary is read once."""
+
+    @cache
+    def load(name: str, template: str) -> Tokenizer:
+        source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
+        files = replace(read_tokenizer_files(fixtures_dir / name), templates={"default": source})
+        return Tokenizer(load_tokenizer(name).backend, files)
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -33,11 +33,11 @@ def _either(render: Callable[[], str]) -> str | None:
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_template_renders_as_in_transformers(
-    fixtures_dir: Path, with_template, oracle, template: str, conversation: str, prompt: bool
+    fixtures_dir: Path, load_with_template, oracle, template: str, conversation: str, prompt: bool
 ) -> None:
     source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
     messages = CONVERSATIONS[conversation]
-    ours = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", source))
+    ours = load_with_template("tokenizers/tinyllama-1.1b-chat", template)
     expected = _either(
         lambda: oracle.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=prompt)
     )
@@ -52,9 +52,9 @@ def oracle(fixtures_dir: Path):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_tools_render_as_in_transformers(fixtures_dir, with_template, oracle, template: str) -> None:
+def test_tools_render_as_in_transformers(fixtures_dir, load_with_template, oracle, template: str) -> None:
     source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
-    ours = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", source))
+    ours = load_with_template("tokenizers/tinyllama-1.1b-chat", template)
     expected = _either(
         lambda: oracle.apply_chat_template(TOOL_TURNS, tools=TOOLS, chat_template=source, tokenize=False)
     )
@@ -80,11 +80,11 @@ def test_every_tokenizers_own_template_renders_as_in_transformers(fixtures_dir, 
 
 
 @pytest.mark.parametrize("template", MARKED)
-def test_generation_marks_lie_where_transformers_finds_them(fixtures_dir, with_template, template: str) -> None:
+def test_generation_marks_lie_where_transformers_finds_them(fixtures_dir, load_with_template, template: str) -> None:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
-    ours = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", source))
+    ours = load_with_template("tokenizers/tinyllama-1.1b-chat", template)
     texts, spans = render_jinja_template(
         [MANY_TURNS], chat_template=source, return_assistant_tokens_mask=True, **ours.special
     )

@@ -63,10 +63,10 @@ def test_long_text_in_chunks_has_the_tokens_of_the_whole(load_tokenizer, monkeyp
 
 
 @pytest.mark.parametrize("template", MARKED)
-def test_marked_templates_give_the_mask_of_transformers(fixtures_dir, with_template, template: str) -> None:
+def test_marked_templates_give_the_mask_of_transformers(fixtures_dir, load_with_template, template: str) -> None:
     source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
     name = "tokenizers/qwen2.5-0.5b-instruct"
-    ours, oracle = Tokenizer.load(with_template(name, source)), oracle_tokenizer(fixtures_dir / name)
+    ours, oracle = load_with_template(name, template), oracle_tokenizer(fixtures_dir / name)
     for messages in (ONE_TURN, MANY_TURNS, [SYSTEM, *MANY_TURNS]):
         expected = oracle.apply_chat_template(
             messages, chat_template=source, return_dict=True, return_assistant_tokens_mask=True
@@ -77,9 +77,8 @@ def test_marked_templates_give_the_mask_of_transformers(fixtures_dir, with_templ
 
 
 @pytest.mark.parametrize("template", [name for name in TEMPLATES if name not in MARKED])
-def test_templates_without_marks_train_answers_and_nothing_else(fixtures_dir, with_template, template: str) -> None:
-    source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
-    tokenizer = Tokenizer.load(with_template("tokenizers/smollm2-instruct", source))
+def test_templates_without_marks_train_answers_and_nothing_else(load_with_template, template: str) -> None:
+    tokenizer = load_with_template("tokenizers/smollm2-instruct", template)
     stretches = _trained(tokenizer, ChatSample(MANY_TURNS))
     assert len(stretches) == 2
     assert "I am 語の模型 — “naïve” ✓" in stretches[0]

@@ -217,9 +217,8 @@ def _trained(tokenizer: Tokenizer, messages: list[dict[str, Any]]) -> tuple[list
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("name", ["tokenizers/smollm2-instruct", "tokenizers/phi-3-mini"])
-def test_masks_stay_where_they_are(fixtures_dir, load_tokenizer, with_template, name: str, template: str) -> None:
-    source = (fixtures_dir / "chat_templates" / template).read_text(encoding="utf-8")
-    tokenizer = Tokenizer.load(with_template(name, source))
+def test_masks_stay_where_they_are(load_with_template, name: str, template: str) -> None:
+    tokenizer = load_with_template(name, template)
     end = str(tokenizer.backend.id_to_token(tokenizer.eos_id))
     asked, plain = ({"role": "user", "content": f"Hi {word} there {word}"} for word in (end, "Jo"))
     ids, trained, text = _trained(tokenizer, [asked, *ONE_TURN[1:], asked, *ONE_TURN[1:]])

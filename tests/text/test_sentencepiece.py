@@ -15,13 +15,15 @@ from tests.text.difficult_texts import DIFFICULT
 BOTH = ("tokenizers/llama-2", "tokenizers/tinyllama-1.1b-chat")
 
 
-@pytest.fixture(params=BOTH)
-def pair(request: pytest.FixtureRequest, fixtures_dir: Path, tmp_path: Path) -> tuple[Tokenizer, Tokenizer]:
+@pytest.fixture(params=BOTH, scope="module")
+def pair(
+    request: pytest.FixtureRequest, fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tokenizer, Tokenizer]:
     """(from tokenizer.model, from tokenizer.json)"""
-    source = fixtures_dir / request.param
+    source, place = fixtures_dir / request.param, tmp_path_factory.mktemp("model")
     for name in ("tokenizer.model", "tokenizer_config.json"):
-        shutil.copyfile(source / name, tmp_path / name)
-    return Tokenizer.load(tmp_path), Tokenizer.load(source)
+        shutil.copyfile(source / name, place / name)
+    return Tokenizer.load(place), Tokenizer.load(source)
 
 
 def test_it_is_the_same_tokenizer(pair: tuple[Tokenizer, Tokenizer]) -> None:

@@ -44,7 +44,8 @@ def test_what_never_ends_is_stopped(source: str) -> None:
         BoundedEnvironment().from_string(source).render({BUDGET: Budget(0.05)})
 
 
-def test_a_model_whose_template_never_ends_goes_on_with_texts_and_refuses_chats(with_template) -> None:
+def test_a_model_whose_template_never_ends_goes_on_with_texts_and_refuses_chats(with_template, monkeypatch) -> None:
+    monkeypatch.setattr("loralab_core.text.chat_template.Budget", lambda: Budget(0.2))  # of the seconds it has
     tokenizer = Tokenizer.load(with_template("tokenizers/tinyllama-1.1b-chat", ENDLESS["loops"]))
     assert tokenizer.eos_ids == (2,) and not tokenizer.ends_turns
     with pytest.raises(TemplateOverspent):  # no BadInput, after which a corpus' next row would be tried

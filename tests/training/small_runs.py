@@ -23,7 +23,7 @@ def small(fixtures: Path, **changes: Any) -> TrainConfig:
         "batch": 4,
         "seq_len": 64,
         "steps": 12,
-        "val": 0.1,
+        "val": 0.02,
         "save_every": 5,
         "threads": 1,
     }

@@ -22,8 +22,14 @@ from tests.recording import RecorderOnCpu
 CHAT, PLAIN = "instruction-data.alpaca-format.json", "tinyshakespeare.txt"
 
 
-def windows_of(lm: LoadedModel, fixtures: Path, home: Path, corpus: str, packing: bool = True) -> Windows:
-    data = prepare([str(fixtures / "corpora" / corpus)], lm.text(), seq_len=128, val=0.0, cache=home / "cache")
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of what is tokenised, once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def windows_of(lm: LoadedModel, fixtures: Path, cache: Path, corpus: str, packing: bool = True) -> Windows:
+    data = prepare([str(fixtures / "corpora" / corpus)], lm.text(), seq_len=128, val=0.0, cache=cache)
     return pack(data.train, 128, packing)
 
 
@@ -45,10 +51,10 @@ def losses(trainer: Trainer, steps: int) -> list[float]:
     [("fp32", CHAT, False, False), ("fp32", PLAIN, True, True), ("nf4", CHAT, True, False), ("nf4", PLAIN, True, True)],
 )
 def test_the_curve_is_the_same(
-    base: str, corpus: str, packing: bool, twice: bool, fixtures_dir: Path, tmp_path: Path
+    base: str, corpus: str, packing: bool, twice: bool, fixtures_dir: Path, cache: Path
 ) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", base, "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, corpus, packing)
+    windows = windows_of(lm, fixtures_dir, cache, corpus, packing)
     recorder = RecorderOnCpu()
     expected = losses(trainer_of(lm, windows, None), 8)
     recorded = trainer_of(lm, windows, recorder, checkpoint_activations=twice)
@@ -58,9 +64,9 @@ def test_the_curve_is_the_same(
     assert expected[-1] < expected[0]
 
 
-def test_what_a_pass_adds_is_what_it_would_add_as_it_is_written(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_what_a_pass_adds_is_what_it_would_add_as_it_is_written(fixtures_dir: Path, cache: Path) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", "fp32", "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, CHAT)
+    windows = windows_of(lm, fixtures_dir, cache, CHAT)
     trainer = trainer_of(lm, windows, RecorderOnCpu())
     for lora in trainer.adapter.layers.values():  # type: ignore[union-attr]
         lora.b.detach().normal_(std=0.05, generator=torch.Generator().manual_seed(1))
@@ -79,9 +85,9 @@ def test_what_a_pass_adds_is_what_it_would_add_as_it_is_written(fixtures_dir: Pa
             torch.testing.assert_close(tensor.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
-def test_an_answer_between_two_passes_changes_nothing(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_an_answer_between_two_passes_changes_nothing(fixtures_dir: Path, cache: Path) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", "nf4", "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, PLAIN)
+    windows = windows_of(lm, fixtures_dir, cache, PLAIN)
     expected = losses(trainer_of(lm, windows, RecorderOnCpu()), 5)
     trainer, found = trainer_of(lm, windows, RecorderOnCpu()), []
     for _ in range(5):
@@ -97,24 +103,24 @@ class Refusing(RecorderOnCpu):
         raise CannotRecord("this box records nothing")
 
 
-def test_what_cannot_be_recorded_is_told_once_and_trained_all_the_same(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_recorded_is_told_once_and_trained_all_the_same(fixtures_dir: Path, cache: Path) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", "fp32", "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, PLAIN)
+    windows = windows_of(lm, fixtures_dir, cache, PLAIN)
     trainer = trainer_of(lm, windows, Refusing())
     assert losses(trainer, 4) == pytest.approx(losses(trainer_of(lm, windows, None), 4), rel=1e-4)
     assert trainer.passes.told() == "this box records nothing" and not trainer.passes.told()
 
 
-def test_asking_the_device_while_recording_is_refused(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_asking_the_device_while_recording_is_refused() -> None:
     """So a pass that is recorded in these tests asks nothing."""
     x = torch.ones(3)
     with pytest.raises(CannotRecord, match="not permitted"):
         RecorderOnCpu()(lambda: x.sum().item())
 
 
-def test_graphs_given_back_are_recorded_anew(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_graphs_given_back_are_recorded_anew(fixtures_dir: Path, cache: Path) -> None:
     lm = load(fixtures_dir / "models" / "stories260K", "fp32", "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, PLAIN)
+    windows = windows_of(lm, fixtures_dir, cache, PLAIN)
     recorder = RecorderOnCpu()
     trainer = trainer_of(lm, windows, recorder)
     found = losses(trainer, 3)
@@ -142,10 +148,10 @@ def test_the_host_computes_where_chance_is_drawn_there(fixtures_dir: Path, monke
     assert not records(capture=False)
 
 
-def test_shapes_repeat(fixtures_dir: Path, tmp_path: Path) -> None:
+def test_shapes_repeat(fixtures_dir: Path, cache: Path) -> None:
     """Chat rows packed at random come in few shapes: most passes of a run are replays."""
     lm = load(fixtures_dir / "models" / "stories260K", "fp32", "cpu")
-    windows = windows_of(lm, fixtures_dir, tmp_path, CHAT)
+    windows = windows_of(lm, fixtures_dir, cache, CHAT)
     chosen = np.random.default_rng(0).integers(len(windows), size=(60, 4))
     shapes = Counter(to_device(windows.batch(rows), lm.model, alike=True).shape for rows in chosen)
     assert sum(count for _, count in shapes.most_common(MOST)) > 0.8 * len(chosen)

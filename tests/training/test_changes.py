@@ -1,5 +1,6 @@
 """A run that is changed while it goes: from the next step on, and found again at the same step by who resumes it."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,19 @@ def test_a_run_gets_longer_or_shorter(steps: int, last: int, fixtures_dir: Path)
     assert events[-2] | {"event": "checkpoint", "step": last} == events[-2]
 
 
+CHANGES: Changes = {2: {"lr": 2e-3}, 6: {"steps": 14, "lr": 4e-3}}
+
+
+@cache
+def changed_and_undisturbed(fixtures: Path) -> list[Event]:
+    return trained(new_run(fixtures), CHANGES)
+
+
 @pytest.mark.parametrize("leave_at", [6, 7, 9])
 def test_a_changed_run_that_was_left_goes_on_to_the_same_bytes(leave_at: int, fixtures_dir: Path) -> None:
-    changes: Changes = {2: {"lr": 2e-3}, 6: {"steps": 14, "lr": 4e-3}}
-    undisturbed = trained(new_run(fixtures_dir), changes)
+    undisturbed = changed_and_undisturbed(fixtures_dir)
     run = new_run(fixtures_dir)
-    trained(run, changes, leave_at)
+    trained(run, CHANGES, leave_at)
     events = list(resume(run))
     assert events[0]["event"] == "resumed" and events[0]["step"] < leave_at
     assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1]) and events[-1]["steps"] == 14

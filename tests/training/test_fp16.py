@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from loralab_core.errors import BadInput, LoraLabError
 from loralab_core.lora import create_adapter, load
 from loralab_core.models import loading
 from loralab_core.ops import Lora, linear
+from loralab_core.runs.config import TrainConfig
 from loralab_core.runs.directory import RunDirectory, create_run
 from loralab_core.runs.events import Event, live, read
 from loralab_core.text.dataset import prepare
@@ -56,7 +58,8 @@ def scales(events: list[Event]) -> list[float]:
 
 
 def test_a_run_follows_the_one_in_float32(fixtures_dir: Path) -> None:
-    asked = {"model": str(fixtures_dir / "models" / "stories3M"), "dropout": 0.1, "steps": 8}
+    asked = {"model": str(fixtures_dir / "models" / "stories3M"), "dropout": 0.1, "val": 0.1}
+    asked |= {"steps": 8, "save_every": 8}
     exact, events = (list(ll.train(small(fixtures_dir, base=base, **asked))) for base in ("fp32", "fp16"))
     assert losses(events) == pytest.approx(losses(exact), rel=2e-3)
     assert losses(events, "eval") == pytest.approx(losses(exact, "eval"), rel=2e-3)
@@ -160,13 +163,19 @@ def test_ten_of_those_end_the_run_with_what_to_do(fixtures_dir: Path) -> None:
                 lm.model.layers[0].mlp.down.weight.fill_(6e4)
 
 
+@cache
+def impatient(config: TrainConfig) -> list[Event]:
+    """For tests that set PATIENCE."""
+    return list(ll.train(config))
+
+
 @pytest.mark.parametrize("step", [4, 6])
 def test_a_resumed_run_has_the_scale_of_the_undisturbed_one(
     step: int, fixtures_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_scale, "PATIENCE", 3)
     config = small(fixtures_dir, base="fp16", dropout=0.1, micro_batch=2, steps=8)
-    undisturbed = list(ll.train(config))
+    undisturbed = impatient(config)
     run = create_run(config)
     stopped_after(load(config.model, "fp16", "cpu"), run, step)
     events = list(resume(run))

@@ -12,7 +12,7 @@ from loralab_core.lora import load
 from loralab_core.runs.directory import RunDirectory, create_run
 from loralab_core.runs.events import Event, live, read
 from loralab_core.training import TICK, Training, resume
-from tests.training.small_runs import adapter_bytes, small
+from tests.training.small_runs import adapter_bytes, small, stopped_after
 
 PROMPTS = ("Once upon a time", "Mr. Gisburn, that is,")
 STEPS = (0, 5, 10, 12)  # of small runs: the beginning and the checkpoints
@@ -97,14 +97,16 @@ def test_others_may_have_their_turn_between_two_tokens(fixtures_dir: Path) -> No
 
 
 def test_they_are_no_part_of_what_a_step_takes(fixtures_dir: Path) -> None:
-    events = watched(fixtures_dir, prompts=PROMPTS * 2, prompt_tokens=100)
+    config = small(fixtures_dir, prompts=PROMPTS * 2, prompt_tokens=100)
+    stopped_after(load(config.model, "fp32", "cpu"), run := create_run(config), 6)
+    events = read(run.events_path)
     spent = sum(event["seconds"] for event in samples(events) if event["step"] == 5)
     left = {event["step"]: event["eta_s"] for event in events if event["event"] == "step"}
     assert left[6] < max(2 * left[5], 0.3 * spent)  # a tenth of it, for each of six steps, would be more
 
 
 def test_a_pause_while_they_are_answered_does_not_turn_time_back(fixtures_dir: Path) -> None:
-    config = small(fixtures_dir, prompts=PROMPTS * 2, prompt_tokens=50)
+    config = small(fixtures_dir, prompts=PROMPTS, prompt_tokens=50)
     training, left = Training(create_run(config), load(config.model, "fp32", "cpu")), []
     for event in training.events():
         left += [event["eta_s"]] if event["event"] == "step" else []

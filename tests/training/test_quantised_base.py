@@ -19,7 +19,8 @@ from tests.training.small_runs import losses, small
 
 
 def train(fixtures: Path, **changes: Any) -> list[Any]:
-    return list(ll.train(small(fixtures, model=str(fixtures / "models" / "stories3M"), **changes)))
+    settings = {"model": str(fixtures / "models" / "stories3M"), "val": 0.1, "save_every": 12}
+    return list(ll.train(small(fixtures, **settings | changes)))
 
 
 @pytest.fixture(scope="module")

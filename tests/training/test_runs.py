@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ def train(fixtures: Path, **changes: Any) -> list[Event]:
     return list(ll.train(small(fixtures, **changes)))
 
 
+@cache
+def undisturbed(fixtures: Path) -> list[Event]:
+    """Of a run as it is without changes."""
+    return train(fixtures)
+
+
 def run_of(events: list[Event]) -> RunDirectory:
     return RunDirectory(Path(events[-1]["run"]))
 
 
 def test_the_loss_falls_and_everything_is_written_down(fixtures_dir: Path) -> None:
-    events = train(fixtures_dir, steps=30)
+    events = train(fixtures_dir, steps=30, val=0.1)
     run, done = run_of(events), events[-1]
     assert done["event"] == "done" and done["steps"] == 30 and 0.95 < done["tokens"] / (30 * 4 * 64) <= 1
     validation = losses(events, "eval")
@@ -138,7 +145,6 @@ def test_a_pause_is_no_part_of_the_time_left(fixtures_dir: Path) -> None:
 
 def test_a_generator_that_is_dropped_loses_one_interval_at_most(fixtures_dir: Path) -> None:
     config = small(fixtures_dir)
-    undisturbed = list(ll.train(config))
     run, lm = create_run(config), load(config.model, "fp32", "cpu")
     generator = Training(run, lm).events()
     for event in generator:
@@ -147,14 +153,13 @@ def test_a_generator_that_is_dropped_loses_one_interval_at_most(fixtures_dir: Pa
     generator.close()
     events = list(resume(run))
     assert next(event for event in events if event["event"] == "resumed")["step"] == 5
-    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed[-1])
+    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed(fixtures_dir)[-1])
 
 
 def test_a_finished_run_is_extended_as_if_it_had_been_asked_for_more(fixtures_dir: Path) -> None:
-    long = train(fixtures_dir, steps=12)
     short = train(fixtures_dir, steps=6)
     events = list(resume(run_of(short), steps=12))
-    assert adapter_bytes(events[-1]) == adapter_bytes(long[-1])
+    assert adapter_bytes(events[-1]) == adapter_bytes(undisturbed(fixtures_dir)[-1])
     assert next(event for event in events if event["event"] == "changed") | {"at_step": 6, "steps": 12} == next(
         event for event in events if event["event"] == "changed"
     )
@@ -179,7 +184,7 @@ def test_training_goes_on_from_an_existing_adapter(fixtures_dir: Path) -> None:
 
 
 def test_all_weights_can_be_trained_and_the_result_opens_as_a_model(fixtures_dir: Path) -> None:
-    events = train(fixtures_dir, mode="full", lr=2e-3, save_every=6)
+    events = train(fixtures_dir, mode="full", lr=2e-3, save_every=12, val=0.1)
     assert losses(events, "eval")[-1] < losses(events, "eval")[0] - 0.2
     from transformers import AutoModelForCausalLM
 

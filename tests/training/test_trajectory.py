@@ -19,14 +19,14 @@ STEPS = 20
     ("corpus", "seq_len"), [("tinyshakespeare.txt", 128), ("instruction-data.alpaca-format.json", 256)]
 )
 def test_twenty_steps_on_the_same_batches(corpus: str, seq_len: int, fixtures_dir: Path, tmp_path: Path) -> None:
-    model_dir, batch = fixtures_dir / "models" / "stories3M", 4
+    model_dir, batch = fixtures_dir / "models" / "stories3M", 3
     lm = load(model_dir, "fp32", "cpu")
     data = prepare(
         [str(fixtures_dir / "corpora" / corpus)], lm.text(), seq_len=seq_len, val=0.0, cache=tmp_path / "cache"
     )
     windows = pack(data.train, seq_len)
     config = TrainConfig(
-        model="m", corpus=("c",), batch=batch, micro_batch=3, seq_len=seq_len, lr=2e-3, schedule="constant"
+        model="m", corpus=("c",), batch=batch, micro_batch=2, seq_len=seq_len, lr=2e-3, schedule="constant"
     )
     adapter = create_adapter(lm.model, rank=8, alpha=16)
     save_adapter(adapter, tmp_path / "start", "m")
