@@ -48,6 +48,8 @@ class MainScreen(Screen[None]):
         self._resized = False
 
     def compose(self) -> ComposeResult:
+        # Before there is anything to style: with the first size Textual would style every widget once more.
+        self.update_classes(self._classes_at(self.app.size), update=False)
         yield self.header
         yield self.tabs
         with Horizontal(id="panes"):
