@@ -88,9 +88,9 @@ class Stage:
         """The picture, once it no longer changes."""
         before: list[list[Strip]] = []
         times = 0
+        await self.pilot.pause()
         while times < STILL_TIMES:
             await asyncio.sleep(STILL_S)
-            await self.pilot.pause()
             now = [screen._compositor.render_strips() for screen in (*self.app._background_screens, self.app.screen)]
             before, times = now, times + 1 if now == before else 0
         return self.app.export_screenshot()  # drawing it takes several times as long as comparing its lines
