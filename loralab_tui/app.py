@@ -65,6 +65,8 @@ class StudioApp(
         *(binding for binding in keymap.bindings() if binding.id == "quit"),
         Binding("ctrl+c", "help_quit", show=False, system=True),
     ]
+    # Read with the app's own: when the screen is pushed Textual would parse everything anew.
+    CSS_PATH = Path(__file__).with_name("screens") / "main.tcss"
     CSS = """
     CommandPalette > Vertical { width: 80; max-width: 100%; }
     CommandPalette SearchIcon { display: none; }

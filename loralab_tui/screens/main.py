@@ -48,6 +48,8 @@ class MainScreen(Screen[None]):
         self._resized = False
 
     def compose(self) -> ComposeResult:
+        # Before there is anything to style: with the first size Textual would style every widget once more.
+        self.update_classes(self._classes_at(self.app.size), update=False)
         yield self.header
         yield self.tabs
         with Horizontal(id="panes"):
@@ -105,6 +107,8 @@ class MainScreen(Screen[None]):
         if self._fitted and event.size != self._fitted:
             self._resized = True
             self.update_classes(self._classes_at(event.size), animate=False)
+        if not self._fitted:
+            self.show()  # so that the first frame has it all, and no second one need follow
         self._fitted = event.size
         self.too_small.fit(*self.app.size)
         self.call_after_refresh(self.show)

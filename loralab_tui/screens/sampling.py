@@ -31,28 +31,21 @@ class SamplingDialog(Dialog[SamplingChoice]):
 
     def __init__(self, choice: SamplingChoice) -> None:
         super().__init__()
-        self.choice = choice
+        self.system = TextArea(
+            choice.system, tab_behavior="focus", soft_wrap=True, classes="first", placeholder="none", id="system"
+        )
+        self.fields = {name: _field(name, choice) for name, _, _ in FIELDS}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = "How it answers"
             box.border_subtitle = "Enter: keep · Tab: next field · Esc: back"
             yield Static("System prompt: what it is told before a chat (not in Continue)", id="system-prompt")
-            yield TextArea(
-                self.choice.system,
-                tab_behavior="focus",
-                soft_wrap=True,
-                classes="first",
-                placeholder="none",
-                id="system",
-            )
+            yield self.system
             with Grid(id="fields"):
                 for name, label, meaning in FIELDS:
                     yield Label(label)
-                    given = shown(getattr(self.choice, name))
-                    usual = shown(getattr(DEFAULT, name))
-                    empty = usual or "nothing"
-                    yield Input("" if given == usual else given, placeholder=empty, id=name, compact=True)
+                    yield self.fields[name]
                     yield Label(meaning, classes="meaning")
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
@@ -64,8 +57,8 @@ class SamplingDialog(Dialog[SamplingChoice]):
 
     def _read(self) -> SamplingChoice | None:
         """The form as a choice; None when something does not fit, which is said."""
-        texts = {field.id or "": field.value.strip() for field in self.query(Input)}
-        texts["system"] = self.query_one(TextArea).text.strip()
+        texts = {name: field.value.strip() for name, field in self.fields.items()}
+        texts["system"] = self.system.text.strip()
         try:
             choice = SamplingChoice(
                 **{each.name: read_setting(each.name, texts[each.name]) for each in fields(DEFAULT)}
@@ -89,6 +82,12 @@ class SamplingDialog(Dialog[SamplingChoice]):
 
     @on(Button.Pressed, "#defaults")
     def _defaults(self) -> None:
-        self.query_one(TextArea).text = ""
-        for field in self.query(Input):
+        self.system.text = ""
+        for field in self.fields.values():
             field.value = ""
+
+
+def _field(name: str, choice: SamplingChoice) -> Input:
+    """Empty where the choice is the usual one, which then stands in it."""
+    given, usual = shown(getattr(choice, name)), shown(getattr(DEFAULT, name))
+    return Input("" if given == usual else given, placeholder=usual or "nothing", id=name, compact=True)

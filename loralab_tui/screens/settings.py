@@ -9,7 +9,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Grid, HorizontalGroup, Vertical
 from textual.events import DescendantFocus
-from textual.widget import Widget
 from textual.widgets import Button, Input, Label, Select, Static
 
 from loralab_core.errors import BadInput
@@ -22,6 +21,7 @@ from loralab_tui.runs import measured as history
 from loralab_tui.screens.dialog import Dialog
 from loralab_tui.studio import Corpus
 
+Field = Input | Select[str]
 OWN = "own"  # the preset that is none
 PRESET = "A starting point: fills the fields, every one can be changed after."
 ABOUT = {
@@ -82,6 +82,7 @@ class Settings(Dialog[Plan]):
         self.presets = {preset.name: preset for preset in list_presets()}
         self.kept = {name: value for name, value in plan.asked if name not in dict(ROWS)}
         self.forecast = ""
+        self.fields: dict[str, Field] = {}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
@@ -90,14 +91,15 @@ class Settings(Dialog[Plan]):
             with Grid(id="fields"):
                 for name, label in ROWS:
                     yield Label(label)
-                    yield self._field(name)
+                    self.fields[name] = self._field(name)
+                    yield self.fields[name]
             yield Static(ABOUT["rank"], id="about", markup=False)
             yield Static(id="said", markup=False)
             with HorizontalGroup(classes="buttons"):
                 yield Button("Defaults", id="defaults")
                 yield Button("Keep", id="keep")
 
-    def _field(self, name: str) -> Widget:
+    def _field(self, name: str) -> Field:
         if name == "preset":
             names = [("your own", OWN), *((preset, preset) for preset in self.presets)]
             return Select(names, value=OWN, id=name, compact=True, allow_blank=False)
@@ -114,14 +116,13 @@ class Settings(Dialog[Plan]):
         self._read()
 
     def _texts(self) -> dict[str, str]:
-        chosen = {field.id or "": str(field.value) for field in self.query(Select) if field.id != "preset"}
-        return {field.id or "": field.value for field in self.query(Input)} | chosen
+        return {name: str(field.value) for name, field in self.fields.items() if name != "preset"}
 
     def _read(self) -> Plan | None:
         """The form as a plan, with its sentence shown; None when something does not fit, which is said instead."""
         texts = self._texts()
         for name in ADAPTER_ONLY:
-            self.query_one(f"#{name}").disabled = texts["mode"] == "full"
+            self.fields[name].disabled = texts["mode"] == "full"
         if texts["mode"] == "full":
             texts = {name: text for name, text in texts.items() if name not in ADAPTER_ONLY}
         try:
@@ -162,13 +163,12 @@ class Settings(Dialog[Plan]):
     def _use(self, preset: Preset) -> None:
         """Its settings, and the defaults for what it does not name; the name of the run stays."""
         self.kept = {key: value for key, value in preset.settings.items() if key not in dict(ROWS)}
-        for field in self.query(Input):
-            if field.id != "name":
-                given = preset.settings.get(field.id or "")
-                field.value = "" if given is None else _shown(field.id or "", given)
-        for select in self.query(Select):
-            if select.id not in ("preset", "base"):
-                select.value = str(preset.settings.get(select.id or "", DEFAULTS[select.id or ""]))
+        for name, field in self.fields.items():
+            if isinstance(field, Input) and name != "name":
+                given = preset.settings.get(name)
+                field.value = "" if given is None else _shown(name, given)
+            if isinstance(field, Select) and name not in ("preset", "base"):
+                field.value = str(preset.settings.get(name, DEFAULTS[name]))
 
     @on(Input.Changed)
     @on(Select.Changed)

@@ -17,22 +17,28 @@ class ChatHeading(HorizontalGroup):
     DEFAULT_CSS = """
     ChatHeading { height: 1; margin-bottom: 1; }
     ChatHeading #chat-name { width: auto; color: $quiet; text-style: bold; margin-right: 2; }
+    ChatHeading #chat-name.-focused { color: $primary; }
     ChatHeading #gap { width: 1fr; }
     ChatHeading #mode > Option { margin-right: 0; margin-left: 1; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.title = Static("CHAT", id="chat-name")
         self.speaker = Choice([("base", "Base"), ("lora", "LoRA"), ("both", "Both")], "base", id="speaker")
         self.mode = Choice([("chat", "Chat"), ("continue", "Continue")], "chat", id="mode")
         self._awaited = ""  # whom the base stands in for
         self._mode_is_theirs = False
 
     def compose(self) -> ComposeResult:
-        yield Static("CHAT", id="chat-name")
+        yield self.title
         yield self.speaker
         yield Static("", id="gap")
         yield self.mode
+
+    def mark_focus(self, focused: bool) -> None:
+        """Only the name is marked: a class on the pane would style everything in it anew."""
+        self.title.set_class(focused, "-focused")
 
     def on_choice_picked(self, event: Choice.Picked) -> None:
         if event.choice is self.mode:

@@ -24,7 +24,6 @@ class ChatPane(Asking):
 
     DEFAULT_CSS = """
     ChatPane { padding: 0 1; }
-    ChatPane.-focused #chat-name { color: $primary; }
     ChatPane #transcript { height: 1fr; }
     ChatPane #welcome { height: 1fr; padding: 1 2; color: $quiet; }
     ChatPane #training-strip {
@@ -52,11 +51,11 @@ class ChatPane(Asking):
         self.set_interval(PACE.flush_s, self._flush)
 
     def on_descendant_focus(self) -> None:
-        self.add_class("-focused")
+        self.heading.mark_focus(True)
 
     def on_descendant_blur(self) -> None:
         """Not `:focus-within`: where only a rule for what is inside asks for it, Textual forgets to take it back."""
-        self.set_class(self.has_focus_within, "-focused")
+        self.heading.mark_focus(self.has_focus_within)
 
     def _flush(self) -> None:
         if self.answering is not None:

@@ -21,6 +21,7 @@ from loralab_tui.screens.main import MainScreen
 from tests.tui.driving import ready, strike, toasts, training, until
 from tests.tui.fake_engine import FakeEngine
 
+BREATH_S = 0.001  # of 0 one would wait at full speed
 PRINTABLE = list(string.printable.strip())
 
 
@@ -43,7 +44,7 @@ async def _typed(app: StudioApp, count: int) -> None:
     """Wait until that many letters stand in the prompt; much shorter than waiting for all to be idle."""
     async with asyncio.timeout(10):
         while len(app.main.chat.prompt.text) < count:
-            await asyncio.sleep(0)
+            await asyncio.sleep(BREATH_S)
 
 
 async def test_no_printable_key_does_anything_in_a_question(app: StudioApp, engine: FakeEngine) -> None:

@@ -9,6 +9,8 @@ from loralab_tui.widgets.transcript import MOUNTED
 from tests.tui.driving import asked, ready, seen, shown, training, type_line, until
 from tests.tui.fake_engine import FakeEngine
 
+BREATH_S = 0.001  # of 0 one would wait at full speed
+
 
 async def test_three_hundred_messages_keep_the_screen_small(app: StudioApp, engine: FakeEngine) -> None:
     engine.context = 512
@@ -33,12 +35,12 @@ async def _answer(app: StudioApp, engine: FakeEngine, number: int, text: str) ->
     """Answer question `number`; much shorter than waiting for the screen each time."""
     async with asyncio.timeout(10):
         while len(questions := [one for one in engine.asked if isinstance(one, wire.Generate)]) <= number:
-            await asyncio.sleep(0)
+            await asyncio.sleep(BREATH_S)
         sent = sum(len(turn["content"]) for turn in questions[-1].messages or [])
         engine.send(wire.GenerationStarted(id=questions[-1].id, prompt_tokens=10 + sent // 4))
         engine.send(wire.Generated(id=questions[-1].id, text=text))
         while app.main.chat.answering is not None:
-            await asyncio.sleep(0)
+            await asyncio.sleep(BREATH_S)
 
 
 async def test_two_answers_stand_beside_each_other_where_there_is_room(app: StudioApp, engine: FakeEngine) -> None:

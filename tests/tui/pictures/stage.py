@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from loralab_core.hardware.room import Room
 from loralab_core.hardware.use import Use
@@ -85,13 +86,14 @@ class Stage:
 
     async def still(self) -> str:
         """The picture, once it no longer changes."""
-        before, times = "", 0
+        before: list[list[Strip]] = []
+        times = 0
+        await self.pilot.pause()
         while times < STILL_TIMES:
             await asyncio.sleep(STILL_S)
-            await self.pilot.pause()
-            now = self.app.export_screenshot()
+            now = [screen._compositor.render_strips() for screen in (*self.app._background_screens, self.app.screen)]
             before, times = now, times + 1 if now == before else 0
-        return before
+        return self.app.export_screenshot()  # drawing it takes several times as long as comparing its lines
 
 
 async def answered(stage: Stage, number: int, text: str) -> None:
