@@ -1,14 +1,11 @@
-"""A fake engine to connect to, and the app on it; what hundreds of apps one after the other would do each anew."""
+"""A fake engine to connect to, and the app on it."""
 
 import gc
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.css.model import RuleSet
-from textual.css.stylesheet import Stylesheet
 
 from loralab_tui.app import Options, StudioApp
 from tests.tui.fake_engine import FakeEngine
@@ -23,23 +20,6 @@ def seldom_collected() -> Iterator[None]:
     gc.set_threshold(*SELDOM)
     yield
     gc.set_threshold(*usual)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def styles_parsed_once() -> Iterator[None]:
-    """Every app has a stylesheet of its own, and most have the same text: a tenth of what a start takes."""
-    rules: dict[object, list[RuleSet]] = {}
-    parse = Stylesheet._parse_rules
-
-    def parse_once(sheet: Stylesheet, *source: Any, **place: Any) -> list[RuleSet]:
-        key = (frozenset(sheet._variables.items()), source, *sorted(place.items()))
-        if key not in rules:
-            rules[key] = parse(sheet, *source, **place)
-        return rules[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stylesheet, "_parse_rules", parse_once)
-        yield
 
 
 @pytest.fixture
