@@ -50,5 +50,6 @@ def build_kernels(project):
 
 
 def install_all(project, extra):
-    pip(project, "setuptools")
-    pip(project, "--no-build-isolation", "--editable", project.root + extra)
+    """Nothing is compiled ahead here either: of what large packages have, tests import a small part."""
+    pip(project, "--no-compile", "setuptools")
+    pip(project, "--no-compile", "--no-build-isolation", "--editable", project.root + extra)
