@@ -33,10 +33,8 @@ from loralab_core.training.start import (
     record_prepared,
     settings,
 )
-from loralab_core.training.steps import Steps
+from loralab_core.training.steps import Events, Steps
 from loralab_core.training.trainer import Trainer
-
-Events = Generator[Event, None, None]
 
 
 class Training:
@@ -70,7 +68,9 @@ class Training:
 
     def note(self, kind: str) -> Event:
         """Write down what was done to the run from outside ("paused", "continued"), so that its curve can show it."""
-        return self.steps.note(kind) if self.steps else self.log.append({"event": kind, "at_step": self.step})
+        if self.steps:
+            self.steps.go_on()
+        return self.log.append({"event": kind, "at_step": self.step})
 
     def change(self, steps: int | None, lr: float | None) -> Event:
         """Another length or highest learning rate from the next step on. Raises BadInput."""

@@ -41,11 +41,10 @@ class Steps:
         self.unusable = 0
         self.told = False  # of the trouble that the event log has
 
-    def note(self, kind: str) -> Event:
-        """Write down what was done to the run from outside."""
+    def go_on(self) -> None:
+        """The step under way is timed from now on: a pause is no part of what it takes."""
         if self.clock:
-            self.clock.go_on()  # a pause is no part of what a step takes
-        return self.log.append({"event": kind, "at_step": self.trainer.step})
+            self.clock.go_on()
 
     def events(self) -> Events:
         if self.trainer.step == 0:

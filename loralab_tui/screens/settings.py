@@ -82,7 +82,7 @@ class Settings(Dialog[Plan]):
         self.presets = {preset.name: preset for preset in list_presets()}
         self.kept = {name: value for name, value in plan.asked if name not in dict(ROWS)}
         self.forecast = ""
-        self.fields: dict[str, Field] = {}
+        self.fields = {name: self._field(name) for name, _ in ROWS}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
@@ -91,7 +91,6 @@ class Settings(Dialog[Plan]):
             with Grid(id="fields"):
                 for name, label in ROWS:
                     yield Label(label)
-                    self.fields[name] = self._field(name)
                     yield self.fields[name]
             yield Static(ABOUT["rank"], id="about", markup=False)
             yield Static(id="said", markup=False)

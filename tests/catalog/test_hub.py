@@ -148,11 +148,12 @@ def test_who_gives_up_need_not_wait_for_a_silent_hub(hub: Hub, cache: Path) -> N
 
 
 LOOKS_ON = f"""
+import sys
 from loralab_core.catalog import meter
-from loralab_core.catalog.hub import resolve_model
+from loralab_core.cli.main import main
 
 meter.SILENT_S = 0.2  # or the test would wait as long as a user does
-resolve_model({ID!r}, progress=lambda done, total, what: print(what, flush=True))
+sys.exit(main(["models", "pull", {ID!r}]))
 """
 
 
@@ -162,9 +163,9 @@ def test_what_another_program_downloads_is_waited_for(hub: Hub, cache: Path) -> 
     command = [sys.executable, "-c", LOOKS_ON]
     with open(blobs / f"{etag(weights())}.incomplete", "ab") as others:
         fcntl.flock(others, fcntl.LOCK_EX)
-        running = subprocess.Popen(command, env=environment(cache, hub.address), stdout=subprocess.PIPE, text=True)
-        assert running.stdout is not None
-        while "waiting for another program that downloads it" not in (said := running.stdout.readline()):
+        running = subprocess.Popen(command, env=environment(cache, hub.address), stderr=subprocess.PIPE, text=True)
+        assert running.stderr is not None
+        while "waiting for another program that downloads it" not in (said := running.stderr.readline()):
             assert said, "it ended instead"
         others.write(weights())
         others.flush()

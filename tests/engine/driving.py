@@ -20,6 +20,7 @@ from loralab_core.wire.messages import Failed, Generate, Generated, GenerationSt
 from loralab_core.wire.registry import EngineRecord, list_engines
 
 PATIENCE_S = 60.0
+LONG = 100_000  # steps: until it is stopped
 WEIGHTS = "adapter_model.safetensors"
 
 

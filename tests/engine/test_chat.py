@@ -11,6 +11,7 @@ from loralab_core.runs.events import read
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import Cancel, EngineStatus, Status, Stop
 from tests.engine.driving import (
+    LONG,
     Heard,
     ask,
     connect,
@@ -26,8 +27,6 @@ from tests.engine.driving import (
 from tests.engine.homes import home  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("engine")
-
-LONG = 100_000  # steps: until it is stopped
 
 
 def fresh(fixtures: Path, prompt: str, tokens: int, adapter: Path | None = None) -> str:

@@ -12,6 +12,7 @@ from loralab_core.runs.summary import summarise
 from loralab_core.wire.messages import Loading, Shutdown
 from loralab_core.wire.registry import record_path, socket_path
 from tests.engine.driving import (
+    LONG,
     ask,
     checkpointed,
     connect,
@@ -31,8 +32,6 @@ from tests.engine.driving import (
 )
 
 pytestmark = pytest.mark.xdist_group("engine")
-
-LONG = 100_000  # steps: until it is stopped
 
 
 def is_cleaned_up(key: str) -> bool:

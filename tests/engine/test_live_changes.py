@@ -13,6 +13,7 @@ from loralab_core.runs.events import Event, read
 from loralab_core.wire.client import Client
 from loralab_core.wire.messages import Batch, Change, Done, Pause, Peek, Stop
 from tests.engine.driving import (
+    LONG,
     connect,
     detached,
     end_engine,
@@ -31,8 +32,6 @@ from tests.engine.driving import (
 from tests.engine.homes import home  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("engine")
-
-LONG = 100_000  # steps: until it is stopped
 
 
 def change(client: Client, run: RunDirectory, **what: Any) -> None:

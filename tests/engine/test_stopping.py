@@ -12,6 +12,7 @@ from loralab_core.wire.client import Client
 from loralab_core.wire.messages import EngineStatus, Pause, Status
 from loralab_core.wire.registry import list_engines
 from tests.engine.driving import (
+    LONG,
     ask,
     checkpointed,
     connect,
@@ -29,8 +30,6 @@ from tests.engine.driving import (
 from tests.engine.homes import home  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("engine")
-
-LONG = 100_000  # steps: until it is stopped
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(fixtures_dir: Path) -> None:

@@ -17,6 +17,7 @@ from loralab_core.runs.directory import RunDirectory, find_run
 from loralab_core.runs.events import Event, read
 from loralab_core.wire.messages import Attach, Done, RunEvent
 from tests.engine.driving import (
+    LONG,
     PATIENCE_S,
     connect,
     detached,
@@ -39,7 +40,6 @@ pytestmark = [
 ]
 
 CHECKPOINT = 100_000  # bytes: less than a checkpoint's files have, more than the events of these runs
-LONG = 100_000  # steps: until it is stopped
 
 
 @contextmanager

@@ -8,8 +8,6 @@ import sys
 
 from .interpreters import choose
 
-SHARED = "_shared_torch.pth"
-
 
 def prepare(project):
     """Have a working environment; returns whether it shares this computer's torch."""
@@ -34,18 +32,13 @@ def is_usable(project):
 
 def create(project, chosen):
     """Make the empty environment; returns whether it shares `chosen`'s torch, tried first where that drives a GPU."""
-    nested = bool(chosen.site_packages)
-    make_venv(project, chosen, ["--system-site-packages"] if chosen.drives_gpu and not nested else [])
-    if not chosen.drives_gpu:
-        return False
-    if nested:
-        add_path(project, chosen.site_packages)
-    if works_on_gpu(project):
-        return True
-    if nested:
-        remove_path(project)
-    else:
-        make_venv(project, chosen, [])
+    if chosen.drives_gpu:
+        make_venv(project, chosen, ["--system-site-packages"] if not chosen.site_packages else [])
+        if chosen.site_packages:
+            add_path(project, chosen.site_packages)
+        if works_on_gpu(project):
+            return True
+    make_venv(project, chosen, [])
     return False
 
 
@@ -68,13 +61,8 @@ def clear(project):
 def add_path(project, site_packages):
     """Virtual environments do not nest: a path file puts the other one's packages behind our own."""
     for own in glob.glob(os.path.join(project.venv, "lib", "python*", "site-packages")):
-        with open(os.path.join(own, SHARED), "w") as file:
+        with open(os.path.join(own, "_shared_torch.pth"), "w") as file:
             file.write(site_packages + "\n")
-
-
-def remove_path(project):
-    for file in glob.glob(os.path.join(project.venv, "lib", "python*", "site-packages", SHARED)):
-        os.remove(file)
 
 
 def works_on_gpu(project):
